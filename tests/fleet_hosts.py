@@ -10,11 +10,12 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from simhost import until
 
 ROOT = Path(__file__).parents[1]
 NETWORKS = 50 * 250
@@ -104,7 +105,7 @@ class Host:
         """What a shell prints there that is none of a controller's: it came by no ssh."""
         (first,) = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         argv = ["nsenter", f"--target={first}", "--all", "--root", "--wd", "sh", "-c", script]
-        return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60).stdout
+        return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=300).stdout
 
     def kill(self) -> None:
         """Ends all that runs on it, as a power cut does."""
@@ -211,14 +212,14 @@ def _host(folder: Path, network: Network, name: str, number: int, script: str) -
 
 
 def _wait_for(host: Host) -> None:
-    end = time.monotonic() + 60
-    while host.process.poll() is None and time.monotonic() < end:
+    def answers() -> bool:
         try:
             socket.create_connection((host.address, 22), 1).close()
-            return
         except OSError:
-            time.sleep(0.05)
-    raise AssertionError(f"{host.name} does not come up")
+            return False
+        return True
+
+    assert until(lambda: answers() or host.process.poll() is not None) and host.process.poll() is None, host.name
 
 
 def _made(folder: Path) -> Path:

@@ -22,18 +22,24 @@ from gpuctl.cli.frame.app import app
 for room in ("checks", "cli", "engines", "facts", "host", "provision", "render"):  # once, not in each child
     for one in walk_packages([f"{gpuctl.__path__[0]}/{room}"], f"gpuctl.{room}."):
         import_module(one.name)
-commands, count = json.loads(sys.argv[1]), int(sys.argv[2])
+commands, count, most = json.loads(sys.argv[1]), *map(int, sys.argv[2:])
 def one(command):
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return app(command, standalone_mode=False) or 0
-children = {os.fork() or os._exit(one(command)): command for command in islice(cycle(commands), count)}
-codes = {}
-for child, command in children.items():
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    codes.setdefault(command[0], []).append(code)
+children, codes = {}, {}
+def end():
+    child, status = os.wait()
+    codes.setdefault(children.pop(child), []).append(os.waitstatus_to_exitcode(status))
+for command in islice(cycle(commands), count):
+    if len(children) == most:
+        end()
+    children[os.fork() or os._exit(one(command))] = command[0]
+while children:
+    end()
 print(json.dumps(codes))
 """
-"""Runs commands side by side, many times over, each in a process of its own. Prints how the runs of each ended."""
+"""Runs commands so many times, so many of them side by side, each in a process of its own. Prints how those of each
+ended."""
 
 
 def check_ends(codes: Mapping[str, Sequence[int]], said: str) -> None:

@@ -66,7 +66,9 @@ def with_next_framework() -> dict[str, list[Row]]:
     for row in newest.values():
         builds = {NEXT_CUDA: "7.5"} if row["framework"] == "pytorch" else row["builds"]
         later = {**row, "version": after(row["version"]), "builds": builds, **LATER}
-        rows.insert(rows.index(row) + 1, {field: value for field, value in later.items() if field != "default"})
+        rows.insert(
+            rows.index(row) + 1, {field: value for field, value in later.items() if field not in ("default", "until")}
+        )
     return {"frameworks": rows}
 
 

@@ -15,6 +15,7 @@ from gpuctl.checks.engine import ask
 from gpuctl.checks.every import CHECKS
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import gather
+from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.packages import Packages
 from gpuctl.host.look.local import LocalHost
@@ -73,7 +74,7 @@ def killed(wish: dict[str, Any]) -> dict[str, Any]:
 
 
 def doctor(_: dict[str, Any]) -> dict[str, Any]:
-    facts = gather(LocalHost(), (System, Docker, Packages))
+    facts = gather(LocalHost(), (System, Docker, Packages, Tegra))
     findings = [ask(one, facts) for one in CHECKS.values() if one.layer == "packages"]
     return {one.id: [one.status.value, one.message] for one in findings}
 

@@ -9,12 +9,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from simhost.process import Done, finish
+from simhost.process import Done, finish, until
 
 DRIVER = Path(__file__).with_name("package_driver.py")
 _SOURCES = (
@@ -103,7 +102,7 @@ class PackageRoot:
 
     def run(self, *argv: str, stdin: str = "") -> Done:
         """Returns how a command in there ended."""
-        return finish(self.start(*argv), stdin, 120)
+        return finish(self.start(*argv), stdin)
 
     def drive(self, verb: str, **wish: Any) -> Mapping[str, Any]:
         """Returns what the driver answers."""
@@ -117,10 +116,7 @@ class PackageRoot:
         assert process.stdin
         process.stdin.write(json.dumps(wish).encode())
         process.stdin.close()
-        end = time.monotonic() + 60
-        while not self.path(seen).exists():
-            assert process.poll() is None and time.monotonic() < end
-            time.sleep(0.02)
+        assert until(lambda: self.path(seen).exists() or process.poll() is not None) and process.poll() is None
         first = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
         os.kill(int(first), signal.SIGKILL)  # and unshare ends when the last one in there has
         process.wait()

@@ -9,7 +9,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from simhost import until
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG = "application/vnd.docker.container.image.v1+json"
 LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 REGISTRY = "/usr/bin/docker-registry"
-START_SECONDS = 20
 
 Respond = Callable[[BaseHTTPRequestHandler], None]
 
@@ -137,15 +136,16 @@ def docker_registry(folder: Path, htpasswd: str = "", certificate: Path | None =
 
 
 def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
     host, _, port = address.partition(":")
-    while True:
+
+    def answers() -> bool:
         try:
             socket.create_connection((host, int(port))).close()
-            return
         except ConnectionRefusedError:
-            assert process.poll() is None and time.monotonic() < deadline, "docker-registry did not start"
-            time.sleep(0.05)
+            return False
+        return True
+
+    assert until(lambda: answers() or process.poll() is not None) and process.poll() is None, "it did not start"
 
 
 def push(address: str, repository: str, tag: str, manifest: Mapping[str, Any], *blobs: bytes) -> str:
@@ -161,7 +161,7 @@ def push(address: str, repository: str, tag: str, manifest: Mapping[str, Any], *
 
 def forward(request: BaseHTTPRequestHandler, address: str) -> None:
     """Answers a GET as the registry at `address` does."""
-    given = requests.get(f"http://{address}{request.path}", headers={"Accept": request.headers["Accept"]}, timeout=10)
+    given = requests.get(f"http://{address}{request.path}", headers={"Accept": request.headers["Accept"]}, timeout=300)
     kept = ("Content-Type", "Docker-Content-Digest")
     answer(request, given.status_code, given.content, {name: given.headers.get(name, "") for name in kept})
 
@@ -177,6 +177,6 @@ def digest(body: bytes) -> str:
 
 
 def _send(method: str, url: str, body: bytes = b"", kind: str = "") -> requests.Response:
-    done = requests.request(method, url, data=body, headers={"Content-Type": kind} if kind else {}, timeout=10)
+    done = requests.request(method, url, data=body, headers={"Content-Type": kind} if kind else {}, timeout=300)
     done.raise_for_status()
     return done

@@ -25,7 +25,7 @@ _SETTINGS = "/etc/nvidia-container-runtime/config.toml"
 def run(*argv: str, folder: Path | None = None, **env: str) -> bytes:
     """Returns what a command of the test's own wrote to stdout. Raises where it failed."""
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nonexistent", "LC_ALL": "C", **env}
-    done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, timeout=60)
+    done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout
 

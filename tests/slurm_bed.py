@@ -51,6 +51,7 @@ class Slurm:
             "MpiDefault": "none",
             "JobAcctGatherType": "jobacct_gather/none",
             "ReturnToService": 0,
+            "SchedulerParameters": "batch_sched_delay=0,sched_min_interval=0",
             "SlurmdParameters": "config_overrides",
         }
         lines = [*(f"{name}={value}" for name, value in settings.items()), *programs.splitlines()]
@@ -60,7 +61,7 @@ class Slurm:
 
     def run(self, *argv: str) -> Done:
         """Returns how a command of Slurm's ended."""
-        return run(argv, self.env, timeout=60)
+        return run(argv, self.env, timeout=300)
 
     def update(self, *words: str) -> None:
         """Has the node changed by somebody else than gpuctl."""
@@ -87,7 +88,7 @@ class Slurm:
         """Makes the node one that nobody has drained."""
         if self.state != "IDLE":
             self.run("scontrol", "update", f"NodeName={NODE}", "State=RESUME")
-        assert until(lambda: self.shown("State") == "IDLE", 120), self.state
+        assert until(lambda: self.shown("State") == "IDLE"), self.state
 
 
 @contextmanager
@@ -111,9 +112,9 @@ def slurm(programs: str = "") -> Iterator[Slurm]:
         _start(stack, cluster, "munged", "-F", "--force", *(f"--{key}={folder}/{name}" for key, name in places.items()))
         assert until((folder / "munge.sock").exists)
         _start(stack, cluster, "slurmctld", "-D", "-c", "-f", str(cluster.conf))
-        assert until(lambda: cluster.run("scontrol", "ping").code == 0, 60)
+        assert until(lambda: cluster.run("scontrol", "ping").code == 0)
         _start(stack, cluster, "slurmd", "-D", "-N", NODE, "-f", str(cluster.conf))
-        assert until(lambda: cluster.state.startswith("IDLE"), 60), (folder / "slurmd.out").read_text()
+        assert until(lambda: cluster.state.startswith("IDLE")), (folder / "slurmd.out").read_text()
         yield cluster
 
 

@@ -242,7 +242,7 @@ def test_a_moving_tag_is_said_to_move(tag: str, moves: bool) -> None:
         ("nvcr.io/nvidia/cuda:devel", "no tag devel"),
         ("nvidia/cuda:12.4.1", "a flavour (base, cudnn-devel, cudnn-runtime, devel, runtime) and"),
         ("nvcr.io/nvidia/cuda:11.8.0", "as in 11.8.0-base-"),
-        ("nvidia/cuda:12", "no tag 12: CUDA, a flavour and an operating system belong to it"),
+        ("nvidia/cuda:12", "no tag 12: its tags name CUDA, a flavour and an operating system"),
         ("nvidia/cuda:12.4.1-base-ubuntu24.04", "on no list of NVIDIA's tags"),
         ("nvidia/cuda:12.4.1-cudnn8-devel-ubuntu22.04", "on no list of NVIDIA's tags"),
         ("nvidia/cuda:12.4.1-base-ubuntu22.04", ""),

@@ -20,6 +20,7 @@ from hosts_v100 import (
     INFO,
     INSTALLED,
     KERNEL,
+    MODULE,
     NVIDIAS,
     NVML,
     POLICY,
@@ -41,6 +42,7 @@ from gpuctl.compat.knowledge.errors.faults import family_checks
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.docker.unit import SHOW_SOCKETS
 from gpuctl.facts.gather import Facts, Missing, gather
+from gpuctl.facts.gpu.driver_packages import DPKG_DRIVER
 from gpuctl.facts.gpu.tegra import CSV_FOLDER
 from gpuctl.facts.headline import DockerMet, DriverVersion
 from gpuctl.facts.kubelet.kubelet import LIST
@@ -93,8 +95,32 @@ PODMAN = {"podman --version": "podman version 4.3.1\n"}
 SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
 
+A100 = {"name": "NVIDIA A100-SXM4-40GB", "compute_capability": "8.0", "brand": "nvidia"}
+
+
 def loaded(version: str, kind: str = "Kernel Module ") -> dict[str, str]:
     return {"/proc/driver/nvidia/version": f"NVRM version: NVIDIA UNIX x86_64 {kind} {version}  Thu Aug  8 2019\n"}
+
+
+def ampere(*firmware: str) -> SnapshotHost:
+    """The host with the open module, a GPU that it drives, and the firmware of these releases."""
+    version = "570.124.06"
+    files = loaded(version, "Open Kernel Module for x86_64 ")
+    return v100(
+        nvml=[NVML[0] | {"driver": version, "nvml": f"12.{version}", "cuda": "12.8"}, GPU | A100],
+        files=files | {"/sys/bus/pci/devices/0000:3b:00.0/device": "0x20b0\n"},
+        stats={f"/lib/firmware/nvidia/{one}/gsp_ga10x.bin": {} for one in firmware},
+        commands={
+            "modinfo nvidia": f"filename:       {MODULE}\nversion:        {version}\nlicense:        Dual MIT/GPL\n",
+            "nvidia-smi --query-gpu=driver_version --format=csv,noheader": f"{version}\n",
+        },
+    )
+
+
+def xorg(*buses: str) -> str:
+    """X's configuration, in which NVIDIA's driver is told where the GPUs are."""
+    lines = (f'Section "Device"\n  Driver "nvidia"  # the GPU\n  BusID "{bus}"\nEndSection\n' for bus in buses)
+    return "".join(lines)
 
 
 def without(changes: Mapping[str, Any], **more: Any) -> dict[str, Any]:
@@ -174,6 +200,12 @@ EARLY, LATE = ({"mode": 0o755, "ctime": BOOTED + seconds} for seconds in (-1000.
 NO_CONTAINER = (
     "2026-11-25T10:00:01+0000 gpu1 dockerd[7]: OCI runtime create failed: nvidia-container-cli: mount error: no file\n"
 )
+NO_RAW = (
+    '2026-11-25T10:00:01+0000 gpu1 dockerd[7]: time="2026-11-25T10:00:01Z" level=error msg="failed to set up container'
+    " networking: iptables --wait -t raw -A PREROUTING: iptables v1.8.7 (legacy): can't initialize iptables table"
+    " `raw': Table does not exist (do you need to insmod?)\"\n"
+)
+BAZZITE = '{"image-ref": "ostree-image-signed:docker://ghcr.io/ublue-os/bazzite-gnome", "image-tag": "testing"}'
 
 
 def switches(service: str) -> dict[str, Any]:
@@ -239,6 +271,14 @@ ILL: Mapping[str, SnapshotHost] = {
     "hardware.wsl-libraries": v100(
         stats={WINDOWS_CUDA: {}, LINUX_CUDA: {}},
         commands={"ldconfig -p": f"\tlibcuda.so.1 (libc6,x86-64) => {LINUX_CUDA}\n"},
+    ),
+    "hardware.image": v100(
+        **without(
+            NOT_LOADED,
+            files={"/usr/share/ublue-os/image-info.json": BAZZITE, f"{PCI}/device": "0x2684\n"},
+            commands={**NO_MODULE, **NO_CURRENT, SMI: None},
+            nvml=[{"error": "NVML Shared Library Not Found", "code": 12}],
+        )
     ),
     "kernel.driver-installed": v100(
         files={"/proc/modules": "", "/proc/driver/nvidia/version": None},
@@ -345,6 +385,7 @@ ILL: Mapping[str, SnapshotHost] = {
         commands={
             "nvidia-ctk --version": "NVIDIA Container Toolkit CLI version 1.13.5\n",
             "nvidia-container-cli --version": "cli-version: 1.13.5\n",
+            QUERY: INSTALLED.replace("1.17.8", "1.13.5"),
         }
     ),
     "toolkit.runc": v100(commands={"runc --version": None}),
@@ -404,6 +445,17 @@ ILL: Mapping[str, SnapshotHost] = {
             commands={**NO_MODULE, **NO_CURRENT, "dkms status": "nvidia/418.87.00: added\n"},
         )
     ),
+    "kernel.packages-whole": v100(
+        **without(
+            NOT_LOADED,
+            commands={
+                **NO_MODULE,
+                **NO_CURRENT,
+                shlex.join(DPKG_DRIVER): "nvidia-kernel-dkms\t418.87.00-1\tinstall\tunpacked\n",
+                "dpkg --audit": "The following packages have been unpacked:\n nvidia-kernel-dkms\n",
+            },
+        )
+    ),
     "driver.xid": v100(nvml=[NVML[0], {"index": 0, "error": "GPU is lost"}], commands={"dmesg": FELL_OFF}),
     "driver.start-log": v100(
         nvml=[NVML[0] | {"count": 0}],
@@ -446,6 +498,8 @@ ILL: Mapping[str, SnapshotHost] = {
         nvml=[NVML[0], GPU | {"name": "GRID V100D-8Q"}],
         commands={"nvidia-smi -q": "        License Status                    : Unlicensed (Restricted)\n"},
     ),
+    "driver.gsp-firmware": ampere("535.247.01"),
+    "driver.xorg-bus-id": v100(files={"/etc/X11/xorg.conf": xorg("PCI:59:0:0", "PCI:94:0:0")}),
     "driver.persistence": v100(
         nvml=[NVML[0] | {"count": 4}, *(GPU | {"index": index, "persistence": 0} for index in range(4))]
     ),
@@ -478,10 +532,12 @@ ILL: Mapping[str, SnapshotHost] = {
     ),
     "toolkit.release-faults": v100(
         commands={
-            "nvidia-ctk --version": "NVIDIA Container Toolkit CLI version 1.18.0\n",
-            "nvidia-container-cli --version": "cli-version: 1.18.0\n",
+            "nvidia-ctk --version": "NVIDIA Container Toolkit CLI version 1.19.1\n",
+            "nvidia-container-cli --version": "cli-version: 1.19.1\n",
+            QUERY: INSTALLED.replace("1.17.8", "1.19.1"),
         }
     ),
+    "registration.network": v100(stats=SYSTEMD, commands=logged("docker", NO_RAW)),
     "registration.log": v100(stats=SYSTEMD, commands=logged("docker", NO_CONTAINER)),
     "changes.complete": v100(
         files={
@@ -556,6 +612,7 @@ NOT_THERE = {
     "docker.compose",
     "registration.cdi",
     "registration.log",
+    "registration.network",
     "cdi.readable",
     "cdi.conflict",
     "cdi.feature",
@@ -581,6 +638,7 @@ ELSEWHERE: Mapping[str, SnapshotHost] = {
         which={"apptainer": "/usr/bin/apptainer"}, files={"/proc/sys/user/max_user_namespaces": "127\n"}
     ),
     "kernel.operator-driver": v100(stats={"/run/nvidia/driver/usr": {"type": "dir"}}),
+    "hardware.image": v100(files={"/usr/share/ublue-os/image-info.json": BAZZITE}),
     "kubelet.plugin-folder": MOVED,
     "kubelet.cpu-manager": v100(**node(policy="static", answer=ENV + DEVICE_NODE)),
     "driver.fabric-state": v100(nvml=[NVML[0], GPU | {"fabric": "completed"}]),
@@ -596,6 +654,8 @@ ELSEWHERE: Mapping[str, SnapshotHost] = {
     "hardware.wsl-libraries": v100(
         stats={WINDOWS_CUDA: {}}, commands={"ldconfig -p": f"\tlibcuda.so.1 (libc6,x86-64) => {WINDOWS_CUDA}\n"}
     ),
+    "driver.gsp-firmware": ampere("570.86.10", "570.124.06"),
+    "driver.xorg-bus-id": v100(files={"/etc/X11/xorg.conf": xorg("PCI:59:0:0")}),
     "driver.vgpu-licence": v100(
         nvml=[NVML[0], GPU | {"name": "GRID V100D-8Q"}],
         commands={
@@ -861,6 +921,13 @@ def test_a_subject_that_came_too_late_is_one_unknown() -> None:
     late = gather(v100()) | Facts({Docker: missing, Toolkit: missing})
     seen = {finding.id: finding for finding in diagnose(late).findings}
     assert loud(seen) == {"docker.installed": Status.UNKNOWN, "toolkit.installed": Status.UNKNOWN, **ENDED}
+
+
+def test_all_device_nodes_that_are_closed_are_counted_and_shown() -> None:
+    closed = {path: CHARACTER | {"mode": mode} for path, mode in (("/dev/nvidia0", 0o660), ("/dev/nvidiactl", 0o640))}
+    finding = findings(v100(stats=closed))["driver.device-permissions"]
+    assert finding.message == "2 device nodes are closed to other users (mode 640, 660)."
+    assert {one.source for one in finding.evidence} == set(closed)
 
 
 def test_a_symptom_of_a_symptom_rests_on_the_cause_of_both() -> None:

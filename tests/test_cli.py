@@ -148,7 +148,7 @@ def test_the_verdict_decides_the_exit_code(argv: tuple[str, ...], code: int) -> 
         ("check", "--cuda", "banana", "--driver", "418.87", "--gpu", "V100"),
         ("check", "--cuda", "10.1", "--driver", "5", "--gpu", "V100"),
         ("check", "--cuda", "10.1", "--driver", "418.87", "--gpu", "Voodoo 2"),
-        ("check", "--cuda", "10.1", "--driver", "418.87", "--gpu", "RTX 6000"),
+        ("check", "--cuda", "10.1", "--driver", "418.87", "--gpu", "RTX"),
         ("check",),
         ("matrix", "--cuda", "\x1b[31m"),
         ("matrix", "--gpu", "Voodoo 2"),
@@ -392,7 +392,7 @@ def on_a_terminal(*argv: str, env: dict[str, str]) -> str:
             pieces.append(piece)
     except OSError:  # the other end has been closed
         pass
-    process.wait(30)
+    process.wait(300)
     os.close(ours)
     return b"".join(pieces).decode()
 

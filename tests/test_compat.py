@@ -504,9 +504,43 @@ def test_another_gpu_beside_an_unknown_chip_can_decide() -> None:
     assert check_cuda("11.4", "470.256.02", gpus).verdict is Verdict.INCOMPATIBLE
 
 
-def test_two_products_of_one_name_are_refused() -> None:
-    with pytest.raises(ValueError, match="may be"):
-        gpus_beside(("535.183.01",), "RTX 6000")
+@pytest.mark.parametrize(
+    ("typed", "cuda", "driver", "judged"),
+    [
+        ("RTX 6000", "13.0", "580.65.06", Verdict.COMPATIBLE),
+        ("RTX 5000", "12.2", "535.161.08", Verdict.COMPATIBLE),
+        ("TITAN X", "12.2", "535.161.08", Verdict.COMPATIBLE),
+        ("TITAN X", "13.0", "580.65.06", Verdict.INCOMPATIBLE),
+        ("GT 640", "8.0", "390.157", Verdict.COMPATIBLE),
+        ("GeForce GT 640", "10.2", "470.256.02", Verdict.COMPATIBLE),
+        ("GT 640", "9.0", "390.157", Verdict.UNKNOWN),
+    ],
+)
+def test_the_few_products_that_a_name_may_mean_are_all_judged(
+    typed: str, cuda: str, driver: str, judged: Verdict
+) -> None:
+    gpus = gpus_beside((driver,), typed)
+    assert len({gpu.name for gpu in gpus}) == len(gpus) > 1
+    (gpu,) = check_cuda(cuda, driver, gpus).gpus
+    assert (gpu.name, gpu.verdict) == (typed, judged)
+    (row,) = host_verdicts(f"driver,gpu,cuda\n{driver},{typed},{cuda}\n".encode().splitlines(), Question())
+    assert row.kind.said.verdict is judged
+
+
+def test_of_several_products_the_one_that_the_driver_drives_is_meant_and_of_many_none() -> None:
+    (gpu,) = gpus_beside(("470.256.02",), "RTX 6000")
+    assert gpu.name.startswith("Quadro RTX 6000") and gpu.compute_capability == "7.5"
+    with pytest.raises(ValueError, match=r"and [0-9]+ more: give the whole name"):
+        gpus_beside(("535.183.01",), "RTX")
+
+
+@pytest.mark.parametrize(("typed", "driven"), [("GT 1030", "GP108"), ("GTX 750 Ti", "GM107"), ("GTX 860M", "GM107")])
+def test_a_remedy_for_one_chip_names_it_and_serves_that_chip(typed: str, driven: str) -> None:
+    answer = check_cuda("12.4", "590.48.01", gpus_beside(("590.48.01",), typed))
+    (told,) = (one.text for one in answer.remedies if driven in one.text.partition(":")[0])
+    driver = re.search(r"change the driver to ([0-9.]+) or newer, below 590", told)
+    assert driver and "image" not in told
+    assert check_cuda("12.4", driver[1], gpus_beside((driver[1],), typed)).verdict is Verdict.COMPATIBLE
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,7 @@ def on(text: str, gpu: str, driver: str = "580.95.05", name: str = "environment.
 )
 def test_condas_build_of_a_framework_is_named_and_its_code_not_judged(name: str, text: str, package: str) -> None:
     verdict, said = on(text, "A100", name=name)
-    assert verdict is Verdict.COMPATIBLE and package in said
+    assert verdict is Verdict.LIMITED and package in said
     if package != "gsplat":
         assert on(text, "RTX 5090", name=name)[0] is Verdict.UNKNOWN
 
@@ -233,17 +233,47 @@ def test_condas_build_of_a_framework_is_named_and_its_code_not_judged(name: str,
     ("package", "gpu", "verdict"),
     [
         ("flash-attn=2.5.8", "T4", Verdict.INCOMPATIBLE),
-        ("flash-attn=2.5.8", "A100", Verdict.COMPATIBLE),
-        ("flash-attn", "T4", Verdict.COMPATIBLE),  # whatever release conda takes
+        ("flash-attn=2.5.8", "A100", Verdict.LIMITED),
+        ("flash-attn", "T4", Verdict.LIMITED),  # whatever release conda takes
         ("vllm=0.6.3", "P100", Verdict.INCOMPATIBLE),
-        ("vllm=0.6.3", "V100", Verdict.COMPATIBLE),
-        ("vllm=0.6.3=cpu_py311h0", "P100", Verdict.COMPATIBLE),
-        ("xformers=0.0.28", "P100", Verdict.COMPATIBLE),  # read from PyPI's wheel, which is not conda's
+        ("vllm=0.6.3", "V100", Verdict.LIMITED),
+        ("vllm=0.6.3=cpu_py311h0", "P100", Verdict.LIMITED),
+        ("xformers=0.0.28", "P100", Verdict.LIMITED),  # read from PyPI's wheel, which is not conda's
     ],
 )
 def test_what_every_build_needs_holds_of_condas_too(package: str, gpu: str, verdict: Verdict) -> None:
     text = f"dependencies:\n- pytorch=2.3.1=cuda120_py311h5\n- {package}\n"
     assert on(text, gpu, "535.161.08")[0] is verdict
+
+
+BUILD = "pytorch=2.4.0=py3.11_cuda12.4_cudnn9.1.0_0"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        f"- {BUILD}\n- pytorch-cuda=12.1\n",
+        "- pytorch=1.11.0=py3.9_cuda11.3_cudnn8.2.0_0\n- cudatoolkit=11.1\n",
+        "- cudatoolkit=10.2.89\n- pytorch=1.9.0=py3.8_cuda11.1_cudnn8.0.5_0\n",
+    ],
+)
+def test_a_build_that_requires_another_cuda_than_is_named_is_refused_with_both(lines: str) -> None:
+    with pytest.raises(ValueError, match=r"environment.yml: pytorch .* is built for CUDA .*: conda installs neither"):
+        requirements_asks(f"dependencies:\n{lines}", "environment.yml")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        f"- {BUILD}\n- pytorch-cuda=12.4\n",
+        f"- {BUILD}\n- pytorch-cuda>=12.1\n",
+        f"- {BUILD}\n- pytorch=2.3.1=py3.11_cuda12.1_cudnn8.9.2_0\n- pytorch-cuda=12.1\n",  # of two environments
+        "- pytorch=2.6.0=cuda126_generic_py312_h0\n- cuda-version=12.8\n",  # conda-forge's run with any later 12.x
+        "- pytorch=1.11.0=py3.9_cuda11.3_cudnn8.2.0_0\n- cudatoolkit=11.3.1\n",
+    ],
+)
+def test_builds_that_a_file_may_name_together_are_not_refused(lines: str) -> None:
+    assert requirements_asks(f"dependencies:\n{lines}", "environment.yml")
 
 
 def test_what_conda_has_for_the_cpu_is_not_named() -> None:
@@ -253,7 +283,7 @@ def test_what_conda_has_for_the_cpu_is_not_named() -> None:
 
 def test_the_torch_of_conda_is_there_for_what_pip_installs() -> None:
     verdict, said = on(LIGHTNING, "RTX 3090", "470.82.01")
-    assert verdict is Verdict.COMPATIBLE and "pytorch 1.11.0" in said
+    assert verdict is Verdict.LIMITED and "pytorch 1.11.0" in said
     assert on(LIGHTNING, "RTX 5090")[0] is Verdict.UNKNOWN
     beside = LIGHTNING.replace("pytorch-lightning==1.4.2", "git+https://github.com/Dao-AILab/flash-attention@v2.6.3")
     assert on(beside, "T4", "470.82.01")[0] is Verdict.INCOMPATIBLE

@@ -548,7 +548,7 @@ def test_two_hundred_runs_side_by_side_leave_one_of_their_states_that_containerd
     install = ["install-runtime", "--engine=containerd", f"--runtime-path={runtime}"]
     uninstall, rollback = ["uninstall-runtime"], ["rollback"]
     commands = [install, [*install, "--set-default"], uninstall, [*install, "--name=other"], rollback]
-    done = with_journal_in(tmp_path, "-c", MIXTURE, json.dumps(commands), "200")
+    done = with_journal_in(tmp_path, "-c", MIXTURE, json.dumps(commands), "200", "200")
     assert done.returncode == 0, done.stderr
     check_ends(json.loads(done.stdout), done.stderr)
     assert {run["state"] for run in gpuctl(tmp_path, "history")["runs"]} <= {"done", "undone"}

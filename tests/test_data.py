@@ -17,7 +17,7 @@ from newer import NEWEST_CUDA, rows_of, text_of
 
 from gpuctl.compat.ask.image_claims import image_requirements
 from gpuctl.compat.judge.rulings import resolve_cuda
-from gpuctl.compat.knowledge.frameworks import framework_releases
+from gpuctl.compat.knowledge.frameworks import framework_releases, release_covering, releases_of
 from gpuctl.compat.knowledge.gpus.gpus import find_gpu
 from gpuctl.compat.knowledge.images import cuda_images, cuda_of_tag
 from gpuctl.compat.tables import loader as tables
@@ -602,6 +602,15 @@ def test_the_releases_and_builds_of_a_framework_ascend() -> None:
         for row in releases:
             builds = [parse_cuda(cuda) for cuda in row.cudas]
             assert builds == sorted(set(builds)), row
+
+
+def test_what_is_built_like_a_release_is_newer_and_of_its_minor_version() -> None:
+    for row in framework_releases():
+        if row.until:
+            assert parts(row.version) < parts(row.until), row
+            assert row.version.split(".")[:2] == row.until.split(".")[:2], row
+            # One that has got a row of its own since is that.
+            assert release_covering(row.until, releases_of(row.framework)) is not None, row
 
 
 def test_the_frameworks_of_the_reference_are_all_there() -> None:

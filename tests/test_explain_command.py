@@ -170,12 +170,18 @@ def test_text_fits_on_one_screen_and_v_shows_every_line() -> None:
 @pytest.mark.parametrize(
     "symptom", ["NVIDIA-SMI has failed because it couldn't communicate", "No CUDA GPUs are available"]
 )
-def test_what_is_found_behind_a_symptom_is_a_line_each_and_whole_in_json(symptom: str) -> None:
+def test_what_is_found_behind_a_symptom_is_a_line_each_with_the_look_that_decides_and_whole_in_json(
+    symptom: str,
+) -> None:
     shown = explain("--no-probe", symptom).stdout
     told = document(explain("--json", "--no-probe", symptom).stdout)["behind"]
     listed = shown.partition("Also found behind such lines, likeliest first:\n")[2].splitlines()[:-1]
-    assert [f"  {one['title']}: {one['tells_apart']}  {one['id']}" for one in told] == listed != []
-    assert all(one["remedies"] for one in told)
+    looks = [families()[one["id"]].look for one in told]
+    lines = [
+        f"  {one['title']}: {one['tells_apart']} $ {look}  {one['id']}" for one, look in zip(told, looks, strict=True)
+    ]
+    assert lines == listed != []
+    assert all(looks) and all(one["remedies"] for one in told)
     assert len(shown.splitlines()) <= 40
 
 

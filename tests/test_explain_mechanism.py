@@ -233,6 +233,7 @@ def test_every_cuda_error_is_known_by_number_by_name_and_by_text(code: int) -> N
         f"CUDA error {code}",
         f"cuInit returned {code}",
         f"cudaGetDeviceCount failed with error: {code}",
+        f"cuDriverGetVersion(): {code}",
         f'level=INFO msg="unable to load cuda driver library" error="nvcuda init failure: {code}"',
         f"Unexpected error from cudaGetDeviceCount(). Did you run some cuda functions before? Error {code}: it failed",
         f"CUDA failed to initialize.  GPU functionality will not be available.\n   [[ It failed (error {code}) ]]",

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 from hosts import absent, denied, failed, host, hung
 from simhost import Bed, SimHost, is_running, until
+from simhost.process import PATIENCE
 
 from gpuctl.facts.gpu.driver import probe_driver
 from gpuctl.facts.machine.kernel import OSRELEASE, SECURE_BOOT, probe_kernel
@@ -123,12 +124,15 @@ def test_a_mismatch_leaves_nvmls_version_unknown_and_takes_the_loaded_modules() 
 def test_gpus_that_answered_in_time_are_kept_and_the_next_is_named(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in bed.env("hang-device").items():
         monkeypatch.setenv(name, value)
-    found = probe_driver(host(nvml=LocalHost().nvml(1.5), commands={SMI: hung()}))
-    gpus = found.gpus.value or ()
+    for seconds in (1.5, 15, 150):  # on a busy machine no GPU may have answered by the first end
+        found = probe_driver(host(nvml=LocalHost().nvml(seconds), commands={SMI: hung()}))
+        gpus = found.gpus.value or ()
+        if len(gpus) > 1:
+            break
     hanging = next(gpu.index for gpu in gpus if gpu.error)
     assert len(gpus) == len(bed.profiles["hang-device"].gpus)
     assert [gpu.name for gpu in gpus[:hanging]] == [gpu.name for gpu in bed.profiles["hang-device"].gpus[:hanging]]
-    assert gpus[hanging].error == "no answer within 1.5 s"
+    assert gpus[hanging].error == f"no answer within {seconds:g} s"
     assert {gpu.error for gpu in gpus[hanging + 1 :]} <= {f"not asked: GPU {hanging} did not answer"}
     assert (found.smi_version.unknown, found.smi_error.unknown) == ("no answer within 5 s", "no answer within 5 s")
 
@@ -155,12 +159,15 @@ def test_a_failure_of_our_own_is_no_fault_of_a_gpu() -> None:
 
 def test_a_command_that_hangs_is_killed_with_its_children_at_its_deadline(tmp_path: Path) -> None:
     script = tmp_path / "hangs"
-    script.write_text(f"#!/bin/sh\necho begun\nsleep 61 & echo $! > {tmp_path}/child\nwait\n")
+    script.write_text(f"#!/bin/sh\necho begun\nsleep 601 & echo $! > {tmp_path}/child\nwait\n")
     script.chmod(0o755)
-    started = time.monotonic()
-    said = LocalHost().run([str(script)], deadline=0.5)
-    assert time.monotonic() - started < 60  # the script takes longer
-    assert (said.outcome.value, said.text, said.detail) == ("timeout", "begun\n", "no answer within 0.5 s")
+    for seconds in (0.5, 5, 50):  # on a busy machine it may not have begun by the first end
+        started = time.monotonic()
+        said = LocalHost().run([str(script)], deadline=seconds)
+        assert time.monotonic() - started < PATIENCE  # the script takes longer
+        if (tmp_path / "child").exists():
+            break
+    assert (said.outcome.value, said.text, said.detail) == ("timeout", "begun\n", f"no answer within {seconds:g} s")
     assert until(lambda: not is_running(int((tmp_path / "child").read_text())))
 
 

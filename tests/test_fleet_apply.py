@@ -224,12 +224,12 @@ def stop_at_work(process: subprocess.Popen[Any], run: Path, fleet: Hosts, host: 
 
     def is_changed() -> bool:
         process.send_signal(signal.SIGSTOP)
-        changed = "nvidia" in on(fleet, host, f"cat {FILE}")
+        changed = "nvidia" in (fleet.written(host) / FILE[1:]).read_text()
         if not changed:
             process.send_signal(signal.SIGCONT)
         return changed
 
-    assert until(lambda: begun(run, host) and is_changed(), 300)
+    assert until(lambda: begun(run, host) and is_changed())
 
 
 def test_a_run_whose_controller_is_killed_is_gone_on_with_and_undone(
@@ -242,7 +242,7 @@ def test_a_run_whose_controller_is_killed_is_gone_on_with_and_undone(
     process.kill()
     process.wait()
     assert read(str(run)).changes["c2"].state == "begun"
-    assert until(lambda: not on(fleet, "c2", "pgrep -f 'gpuctl (install|doctor)' || true"), 120)
+    assert until(lambda: not on(fleet, "c2", "pgrep -f 'gpuctl (install|doctor)' || true"))
     code, told, _ = gpuctl("apply", "--resume", run, *by)
     assert (code, set(states(told).values())) == (0, {"applied"})
     assert gpuctl("undo", run, *by)[0] == 0
@@ -260,7 +260,7 @@ def test_a_run_whose_controller_is_killed_is_undone_without_going_on(
     process.kill()
     process.wait()
     assert second[0] == 2 and "another gpuctl holds it" in second[2]
-    assert until(lambda: not on(fleet, "c1", "pgrep -f 'gpuctl (install|doctor)' || true"), 120)
+    assert until(lambda: not on(fleet, "c1", "pgrep -f 'gpuctl (install|doctor)' || true"))
     code, told, said = gpuctl("undo", run, *by)
     assert (code, set(states(told).values())) == (0, {"undone"}), said
     assert files(fleet) == BEFORE
@@ -275,7 +275,7 @@ def test_an_interrupt_waits_for_the_wave_and_says_how_to_go_on_and_who_is_out_of
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     until(lambda: begun(run, "c1") and read(str(run)).changes["c1"].state != DRAINING)
     os.kill(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 130
     assert said.startswith("It ends when what is at work on hosts has ended")
     assert f"--resume {run}" in said and "Out of service until then: c1." in " ".join(said.split())
@@ -293,7 +293,7 @@ def test_hosts_that_share_a_domain_are_changed_together_and_what_is_found_on_the
     assert (code, told["stopped_on"], states(told)) == (1, ["hardware.gpu-present"], {"c1": "applied", "c3": "applied"})
 
     argv = words("apply", "--resume", tmp_path / "RUN", *by, "--max-fail", "2%")  # without what was typed at first
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=300)
     assert (done.returncode, files(fleet)["c2"]) == (1, BEFORE["c2"])
     assert printed(done, "To go on with the others: ")[3:] == argv[3:]
     code, told, _ = gpuctl("apply", "--resume", tmp_path / "RUN", *by, "--stop-on", "docker.config-valid")

@@ -206,7 +206,7 @@ def test_a_script_is_asked_once_by_each_command_and_a_host_whose_port_is_closed_
     (tmp_path / "script").chmod(0o755)
     for number, command in enumerate((("collect", "--run", tmp_path / "RUN"), ("plan", "install-runtime")), 1):
         argv = [sys.executable, "-m", "gpuctl", "fleet", *command, "-i", tmp_path / "script"]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
         assert (done.returncode, done.stderr) == (3, "")
         assert re.search(r"unreachable +1 +a\n +(?:a: )?.*Connection refused", done.stdout)
         assert (tmp_path / "calls").read_text() == "--list\n" * number
@@ -218,7 +218,7 @@ def test_of_more_hosts_than_one_ansible_is_to_ask_it_names_all_and_asks_none(tmp
     (tmp_path / f"library/{MODULE}.py").write_text("#!/usr/bin/python\n")
     (tmp_path / "play.yml").write_text(playbook(become=False, most=1))
     argv = ansible_words("playbook", [f"{tmp_path}/play.yml", "-i", "a,b,c", "--limit", "a:b"])
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=True)
     begun, rest = done.stdout.split("]", 1)
     assert hosts_in(begun.strip().removeprefix("PLAY [")) == ("a", "b")
     assert "no hosts matched" in rest
@@ -277,7 +277,7 @@ def inventories(tmp_path: Path) -> Path:
 def test_bad_input_is_one_sentence_and_leaves_nothing(argv: tuple[str, ...], said: str, inventories: Path) -> None:
     before = sorted(inventories.rglob("*"))
     env = {**os.environ, "PATH": "/usr/bin:/bin"}
-    done = warm.gpuctl("fleet", "collect", *argv, cwd=inventories, env=env, timeout=120)
+    done = warm.gpuctl("fleet", "collect", *argv, cwd=inventories, env=env, timeout=300)
     assert (done.returncode, done.stdout) == (2, "")
     told = [line for line in done.stderr.splitlines() if not line.startswith(("Usage", "Try"))]
     assert said in " ".join(told)
@@ -296,7 +296,7 @@ def test_what_lies_in_an_inventorys_place_and_is_none_is_called_what_it_is(inven
 def test_without_the_extra_it_says_what_to_install(inventories: Path) -> None:
     start = "import sys; sys.modules['ansible_runner'] = None; from gpuctl.__main__ import main; main()"
     command = [sys.executable, "-c", start, "fleet", "doctor", "-i", "good.ini"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=inventories, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=inventories, timeout=300)
     assert (done.returncode, done.stdout) == (2, "")
     way = "it comes with the extra gpuctl-host[fleet]: pipx install --force '.[fleet]' in a checkout"
     assert done.stderr == f"Error: asking hosts needs ansible-runner; {way}.\n"

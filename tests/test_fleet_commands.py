@@ -239,7 +239,7 @@ def test_a_snapshot_that_takes_too_long_to_judge_is_given_up_and_the_others_go_o
         for one, answer in confined.each_confined(tuple(run.outcomes.values()), work):
             print(one.host, answer if isinstance(answer, confined.Exceeded) else answer.decode())
     """
-    done = subprocess.run([sys.executable, "-c", program, run], capture_output=True, text=True, timeout=120, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", program, run], capture_output=True, text=True, timeout=300, cwd=ROOT)
     much = "what is said of it is longer than 4 MiB"
     late = "it takes more than 1 seconds of processor time"
     expected = [f"a {late}", "b full", "c good", f"d {late}", "e good", f"f {much}", "g once"]

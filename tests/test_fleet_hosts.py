@@ -125,7 +125,7 @@ def test_every_host_ends_in_the_state_that_is_its_own(lab: Hosts, tmp_path: Path
 
 
 def test_a_host_that_is_silent_until_its_deadline_is_lost(lab: Hosts, tmp_path: Path) -> None:
-    code, told, _ = asked(tmp_path / "run", "-i", lab.inventory("stuck"), "--host-timeout", 5)
+    code, told, _ = asked(tmp_path / "run", "-i", lab.inventory("stuck"), "--host-timeout", 3)
     assert (code, told["stuck"][0]) == (3, "lost")
     assert not subprocess.run(["pgrep", "-f", f"ssh .*{lab.hosts['stuck'].address}"], capture_output=True).stdout
 
@@ -143,7 +143,7 @@ def test_a_host_with_another_key_is_not_entered_and_an_unknown_one_not_waited_fo
     other.write_text(f"{lab.hosts['good'].address} {keys[1].split(' ', 1)[1]}\n")
     ssh = f"-o UserKnownHostsFile={other}"
     inventory = lab.inventory("good", "twin", ansible_ssh_common_args=ssh)
-    _, told, _ = asked(tmp_path / "run", "-i", inventory, "--host-timeout", 50)
+    _, told, _ = asked(tmp_path / "run", "-i", inventory, "--host-timeout", 300)
     assert {state for state, _ in told.values()} == {"unreachable"}
     assert all("Host key verification failed" in words for _, words in told.values())
 
@@ -156,21 +156,26 @@ def test_the_users_own_word_on_host_keys_stands(lab: Hosts, tmp_path: Path) -> N
     assert told["good"][0] == "reported"
 
 
-def test_a_probe_that_hangs_is_given_up_and_its_host_reports(lab: Hosts, tmp_path: Path) -> None:
-    _, told, _ = asked(tmp_path / "run", "-i", lab.inventory("hangs"), "--logs")
-    assert told["hangs"][0] == "reported"
+@pytest.fixture(scope="module")
+def logged(lab: Hosts, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tuple[str, str]]]:
+    """A run that asked for logs where the journal hangs or is large, and of whom answers at length; how each ended."""
+    run, inventory = tmp_path_factory.mktemp("logged") / "run", lab.inventory("hangs", "large", "huge", "too-huge")
+    text = inventory.read_text()
+    inventory.write_text(text.replace("huge ", "huge ansible_python_interpreter=/usr/local/bin/huge "))
+    return run, asked(run, "-i", inventory, "--logs")[1]
+
+
+def test_a_probe_that_hangs_is_given_up_and_its_host_reports(logged: tuple[Path, dict[str, tuple[str, str]]]) -> None:
+    assert logged[1]["hangs"][0] == "reported"
 
 
 def test_a_result_beyond_what_ansible_runner_hands_on_comes_whole_and_one_of_8_mb_is_no_snapshot(
-    lab: Hosts, tmp_path: Path
+    logged: tuple[Path, dict[str, tuple[str, str]]],
 ) -> None:
-    inventory = lab.inventory("large", "huge", "too-huge")
-    text = inventory.read_text()
-    inventory.write_text(text.replace("huge ", "huge ansible_python_interpreter=/usr/local/bin/huge "))
-    _, told, _ = asked(tmp_path / "run", "-i", inventory, "--logs")
+    run, told = logged
     assert [told[host][0] for host in ("large", "huge", "too-huge")] == ["reported", "reported", "broken"]
-    assert (tmp_path / "run/snapshots/large.jsonl.gz").stat().st_size > 700_000
-    assert (tmp_path / "run/snapshots/huge.jsonl.gz").stat().st_size == 4_900_000
+    assert (run / "snapshots/large.jsonl.gz").stat().st_size > 700_000
+    assert (run / "snapshots/huge.jsonl.gz").stat().st_size == 4_900_000
     assert told["too-huge"][1] == "What came back is larger than the 5000000 bytes of a snapshot."
 
 
@@ -179,7 +184,7 @@ def test_a_host_far_away_is_asked_in_one_connection(lab: Hosts, tmp_path: Path) 
     known = f"-o UserKnownHostsFile={lab.folder}/known_hosts -o StrictHostKeyChecking=yes"
     relay = f"-o ProxyCommand='{sys.executable} {tmp_path}/late.py %h %p'"
     inventory = lab.inventory("good", ansible_ssh_common_args=f"{known} {relay}")
-    _, told, _ = asked(tmp_path / "run", "-i", inventory, "--host-timeout", 30)
+    _, told, _ = asked(tmp_path / "run", "-i", inventory, "--host-timeout", 300)
     assert told["good"][0] == "reported"
 
 
@@ -211,7 +216,7 @@ def test_rights_are_had_with_a_password_without_one_and_without_a_terminal(lab: 
 def test_a_password_is_asked_for_at_a_terminal_and_not_shown(lab: Hosts, tmp_path: Path) -> None:
     inventory = lab.inventory("asks", user="ops", ansible_become="true")
     argv = words("--run", tmp_path / "run", "-i", inventory, "-K")
-    person = pexpect.spawn(argv[0], argv[1:], encoding="utf-8", timeout=120)
+    person = pexpect.spawn(argv[0], argv[1:], encoding="utf-8", timeout=300)
     person.expect("Password to become root with: ")
     person.sendline(PASSWORD)
     person.expect(pexpect.EOF)
@@ -253,14 +258,14 @@ def test_what_came_is_kept_when_a_person_stops_it_and_a_later_run_asks_the_other
     argv = words("--run", run, "-i", inventory, "--host-timeout", 300)
     process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
     lines = run / "hosts.jsonl"
-    assert until(lambda: lines.exists() and len(lines.read_text().splitlines()) == 2, 50)
+    assert until(lambda: lines.exists() and len(lines.read_text().splitlines()) == 2)
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=300)[1]
     assert process.returncode == 130
     assert read_run(str(run)).unreported == ("stuck",)
     assert not subprocess.run(["pgrep", "-f", f"ssh .*{lab.hosts['stuck'].address}"], capture_output=True).stdout
     _, *go_on = shlex.split(said.partition("Go on with ")[2].partition(".\n")[0])
-    argv = [sys.executable, "-m", "gpuctl", *go_on, "--host-timeout", "5"]
+    argv = [sys.executable, "-m", "gpuctl", *go_on, "--host-timeout", "3"]
     assert argv[:-2] == words("--resume", run, "-i", inventory, "--host-timeout", 300)
     done = subprocess.run(argv, capture_output=True, text=True)
     assert done.returncode == 3
@@ -272,7 +277,7 @@ def test_what_came_is_kept_when_a_person_stops_it_and_a_later_run_asks_the_other
 def test_hosts_that_have_not_answered_at_the_runs_end_are_lost(lab: Hosts, tmp_path: Path) -> None:
     options = ("-i", lab.inventory("stuck", "good"), "--host-timeout", 300)
     told = {}
-    for seconds in (10, 40):  # on a busy machine, nobody may have answered by the first end
+    for seconds in (5, 25, 125):  # on a busy machine, nobody may have answered by the first end
         if told.get("good", ("",))[0] != "reported":
             _, told, _ = asked(tmp_path / f"run-{seconds}", *options, "--run-timeout", seconds)
     assert (told["good"][0], told["stuck"][0]) == ("reported", "lost")
@@ -282,10 +287,10 @@ def test_a_connection_that_is_cut_is_no_answer(lab: Hosts, tmp_path: Path) -> No
     run = tmp_path / "run"
     inventory = lab.inventory("waits", ansible_python_interpreter="/usr/local/bin/waits")
     process = subprocess.Popen(words("--run", run, "-i", inventory, "--json"), stdout=subprocess.PIPE)
-    assert until(lambda: running(lab, "waits", b"sleep\x001000"), 50)
+    assert until(lambda: running(lab, "waits", b"sleep\x001000"))
     for pid in running(lab, "waits", b"sshd: root"):
         os.kill(pid, signal.SIGKILL)
-    told = json.loads(process.communicate(timeout=120)[0])
+    told = json.loads(process.communicate(timeout=300)[0])
     assert told["hosts"][0]["state"] == "unreachable"
 
 
@@ -301,9 +306,9 @@ def running(lab: Hosts, host: str, words: bytes) -> list[int]:
 def test_an_ansible_that_dies_is_started_once_more_for_who_has_not_answered(lab: Hosts, tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = subprocess.Popen(words("--run", run, "-i", lab.inventory("good"), "--json"), stdout=subprocess.PIPE)
-    assert until((run / "run.json").exists, 50)  # the hosts have been listed: its next child is to ask them
-    assert until(lambda: subprocess.run(["pkill", "-9", "-P", str(process.pid)]).returncode == 0, 50)
-    told = json.loads(process.communicate(timeout=120)[0])
+    assert until((run / "run.json").exists)  # the hosts have been listed: its next child is to ask them
+    assert until(lambda: subprocess.run(["pkill", "-9", "-P", str(process.pid)]).returncode == 0)
+    told = json.loads(process.communicate(timeout=300)[0])
     assert told["hosts"][0]["state"] == "reported"
 
 
@@ -314,7 +319,7 @@ def test_one_command_asks_judges_and_tells_in_classes_who_is_one_host_under_two_
     twice = f"good\nalso-good ansible_host={lab.hosts['good'].address}\n"
     inventory.write_text(inventory.read_text().replace("[all:vars]", f"{twice}[all:vars]"))
     argv = [sys.executable, "-m", "gpuctl", "fleet", "doctor", "-i", inventory, "--run", "run"]
-    done = subprocess.run([*map(str, argv), "--json"], capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    done = subprocess.run([*map(str, argv), "--json"], capture_output=True, text=True, cwd=tmp_path, timeout=300)
     assert (done.returncode, done.stderr) == (1, "")
     told = conforms("fleet", done.stdout)
     (one,) = told["not_one_host"]
@@ -331,7 +336,7 @@ def test_one_command_asks_judges_and_tells_in_classes_who_is_one_host_under_two_
 def test_check_says_of_classes_of_hosts_whether_it_runs_there(lab: Hosts, tmp_path: Path) -> None:
     nvidia = ("--cuda", "12.4", "-i", lab.inventory("good", "chatty", "bare"), "--run", tmp_path / "run", "--json")
     argv = [sys.executable, "-m", "gpuctl", "fleet", "check", *map(str, nvidia)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=300)
     answer = conforms("fleet-check", done.stdout)
     assert (done.returncode, answer["verdict"]) == (1, "incompatible")
     assert [sorted(one["hosts"]) for one in answer["classes"]] == [["chatty", "good"]]

@@ -21,9 +21,11 @@ from gpuctl.fleet.drain.slurm import SlurmDrain
 pytestmark = pytest.mark.bench
 
 MORE = """\
-NodeName=gpu[2-3],big1 NodeAddr=127.0.0.1 CPUs=1 State=UNKNOWN
+NodeName=gpu[2-3],big1 NodeAddr=255.255.255.255 CPUs=1 State=UNKNOWN
 PartitionName=train Nodes=gpu[1-3] State=UP
 """
+"""Further nodes, at an address that is refused at once: for ten seconds Slurm tries one at which nobody listens, and
+asks no other node meanwhile whether it is back."""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def cluster() -> Iterator[Slurm]:
 
 def collect(cluster: Slurm, partition: str, run: Path) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "gpuctl", "fleet", "collect", "--slurm", partition, "--run", str(run), "--json"]
-    return subprocess.run(argv, capture_output=True, text=True, env={**os.environ, **cluster.env}, timeout=120)
+    return subprocess.run(argv, capture_output=True, text=True, env={**os.environ, **cluster.env}, timeout=300)
 
 
 def test_a_partitions_nodes_are_who_is_asked(cluster: Slurm, tmp_path: Path) -> None:
@@ -72,7 +74,7 @@ def job(cluster: Slurm, script: str) -> None:
     """A job that runs on gpu1 by then."""
     done = cluster.run("sbatch", "--chdir=/", "--output=/dev/null", "--nodelist=gpu1", "--wrap", script)
     assert done.code == 0, done.err
-    assert until(lambda: cluster.run("squeue", "--noheader", "--states=RUNNING", "--format=%i").out != "", 60)
+    assert until(lambda: cluster.run("squeue", "--noheader", "--states=RUNNING", "--format=%i").out != "")
 
 
 def test_a_job_outlives_the_drain_and_somebody_elses_drain_is_theirs(
@@ -81,7 +83,7 @@ def test_a_job_outlives_the_drain_and_somebody_elses_drain_is_theirs(
     inventory, plan = planned(fleet, tmp_path, "gpu1", "gpu2")
     cluster.run("scontrol", "update", "NodeName=gpu2", "State=DRAIN", "Reason=new fan")
     ended = tmp_path / "ended"
-    job(cluster, f"sleep 8; touch {ended}")
+    job(cluster, f"until scontrol -o show node gpu1 | grep -q DRAIN; do sleep 0.1; done; sleep 2; touch {ended}")
     options = ("-i", inventory, "--drain", "slurm", "--waves", "100%")
     code, told, said = gpuctl("apply", plan, *options, "--run", tmp_path / "RUN")
     assert (code, states(told)) == (0, {"gpu1": "applied", "gpu2": "applied"}), said

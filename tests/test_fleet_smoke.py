@@ -79,7 +79,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def gpuctl(*argv: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gpuctl", "fleet", *argv]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
 
 
 def test_hosts_whose_smoke_ended_alike_are_one_class_and_the_worst_host_is_the_exit_code(run: str) -> None:

@@ -17,6 +17,7 @@ from pkgutil import iter_modules, walk_packages
 from typing import Any
 
 import pytest
+from simhost.process import PATIENCE
 from typer.main import get_command
 
 from gpuctl import cli
@@ -295,3 +296,33 @@ def test_the_schemas_allow_the_engines_of_the_list() -> None:
     assert {name: sorted(set(found) - {None, TOOLKIT}) for name, found in told.items()} == dict.fromkeys(
         told, sorted(ENGINES)
     )
+
+
+# The tests
+
+
+def hasty(text: str) -> list[int]:
+    """The lines of a test at which it gives something up before PATIENCE is over, but where it is to be late."""
+    tree = ast.parse(text)
+    late = {
+        call
+        for block in ast.walk(tree)
+        if isinstance(block, ast.With) and any("TimeoutExpired" in ast.unparse(one) for one in block.items)
+        for call in ast.walk(block)
+    }
+    calls = [one for one in ast.walk(tree) if isinstance(one, ast.Call) and one not in late]
+    return [call.lineno for call in calls if any(limit < PATIENCE for limit in limits(call))]
+
+
+def limits(call: ast.Call) -> list[float]:
+    """The seconds, as far as they stand there, after which a call ends by itself."""
+    given = [one.value for one in call.keywords if one.arg == "timeout"]
+    waits = call.args[:1] if isinstance(call.func, ast.Attribute) and call.func.attr == "wait" else []
+    told = [one.value for one in (*given, *waits) if isinstance(one, ast.Constant)]
+    return [float(one) for one in told if isinstance(one, (int, float))]
+
+
+def test_no_test_gives_up_what_takes_long_on_a_busy_machine() -> None:
+    tests = [one for one in (ROOT / "tests").rglob("*.py") if one.parent.name != "programs"]
+    found = [f"{one.name}:{line}" for one in tests for line in hasty(one.read_text())]
+    assert found == [], "wait with PATIENCE"

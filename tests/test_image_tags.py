@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from gpuctl.compat.answer.answer import brief
+from gpuctl.compat.answer.answer import brief, check
 from gpuctl.compat.ask.asks import release_ask
-from gpuctl.compat.ask.image_claims import claims_of_env, claims_of_tag, with_build
+from gpuctl.compat.ask.image_claims import Claims, claims_of_env, claims_of_tag, unlisted_release, with_build
 from gpuctl.compat.ask.question import Machine, Question, with_image
 from gpuctl.compat.judge.judge import verdict_of
 from gpuctl.compat.judge.rulings import SEVERITY
 from gpuctl.compat.knowledge.frameworks import FrameworkRelease, framework_releases
 from gpuctl.compat.knowledge.gpus.gpus import find_gpu
+from gpuctl.compat.knowledge.images import lacks_tag
 from gpuctl.model import Verdict
 
 GPUS = ("K80", "GTX 980", "P100", "GTX 1080", "V100", "T4", "A100", "RTX 3090", "L4", "H100", "B200", "RTX 5090")
@@ -63,13 +65,59 @@ def verdict(image: str, driver: str, name: str) -> Verdict:
         ("nvcr.io/nvidia/pytorch:24.05-py3", "A100", Verdict.COMPATIBLE),
         ("nvcr.io/nvidia/pytorch:24.05-py3", "GTX 980", Verdict.INCOMPATIBLE),
         ("nvcr.io/nvidia/pytorch:24.09-py3", "A100", Verdict.LIMITED),
-        ("nvcr.io/nvidia/tensorrt:22.12-py3", "GTX 980", Verdict.COMPATIBLE),
+        ("nvcr.io/nvidia/tensorrt:22.12-py3", "GTX 980", Verdict.LIMITED),
+        ("nvcr.io/nvidia/cuda-dl-base:25.01-cuda12.8-devel-ubuntu24.04", "GTX 980", Verdict.COMPATIBLE),
         ("team/pytorch-service:1.4-cuda12.4", "A100", Verdict.LIMITED),
         ("team/service:1.4-cuda12.4", "A100", Verdict.COMPATIBLE),
     ],
 )
 def test_an_image_is_judged_by_the_code_of_what_its_tag_names(image: str, name: str, judged: Verdict) -> None:
     assert verdict(image, "580.95.05", name) is judged
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (
+            "tensorflow/tensorflow:2.17.9-gpu",
+            "the known ones next to it are 2.17.1 and 2.18.0",
+        ),
+        ("tensorflow/tensorflow:2.9.4-gpu-jupyter", "2.9.3 and 2.10.0"),
+        ("nvcr.io/nvidia/tensorflow:25.05-tf2-py3", "TensorFlow end with 25.02"),
+        ("nvcr.io/nvidia/mxnet:25.01-py3", "MXNet end with 24.06"),
+        ("nvcr.io/nvidia/pytorch:24.05-py2", "Python 2 end with 19.10"),
+        ("nvcr.io/nvidia/pytorch:20.04-py3", "20.03 and 20.06"),
+        ("tensorflow/tensorflow:2.17.9.post1-gpu", "2.17.1 and 2.18.0"),
+        ("tensorflow/tensorflow:999999999.1.1-gpu", "the newest known is 2."),
+    ],
+)
+def test_an_image_of_a_release_that_nobody_knows_is_unknown_and_told_which_there_are(image: str, said: str) -> None:
+    for gpu in ("A100", "K80"):
+        question = with_image(
+            Question(), claims_of_tag(image) or Claims(image, "this host's Docker", unread="Not here.")
+        )
+        answer = check(question, Machine("580.95.05", (find_gpu(gpu),)))
+        assert answer.verdict is Verdict.UNKNOWN
+        assert said in next(one.message for one in answer.reasons if one.id == "image.release-not-known")
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("nvidia/cuda", "nvidia/cuda has no tag latest, which NVIDIA removed: its tags name CUDA, "),
+        ("nvcr.io/nvidia/cuda:latest", "nvidia/cuda has no tag latest, which NVIDIA removed: "),
+        ("docker.io/nvidia/cuda:devel", "nvidia/cuda has no tag devel: its tags name CUDA, "),
+        ("nvidia/cuda:12.4.1", "nvidia/cuda has no tag 12.4.1 alone: "),
+    ],
+)
+def test_what_nvidia_never_listed_is_told_from_what_it_removed(reference: str, said: str) -> None:
+    lacks = lacks_tag(reference)
+    assert lacks and lacks.startswith(said) and "-base-ubuntu" in lacks
+
+
+def test_a_tag_with_a_number_that_no_release_has_tells_nothing() -> None:
+    for image in ("tensorflow/tensorflow:9999999999999999999.1-gpu", "vllm/vllm-openai:v1.99999999999999999999"):
+        assert claims_of_tag(image) is None and unlisted_release(image) is None
 
 
 def images_of(release: FrameworkRelease, cuda: str) -> Iterator[str]:
@@ -97,7 +145,8 @@ BUILDS = [
 def test_an_image_tag_is_never_better_judged_than_the_framework_build_that_it_names(driver: str) -> None:
     assert len(BUILDS) > 150
     for release, cuda in BUILDS:
-        build = release_ask(release, cuda)
+        # The image carries a package besides that the build alone does not bring.
+        build = replace(release_ask(release, cuda), has_compat=release.framework == "ngc")
         for image in images_of(release, cuda):
             for name in GPUS:
                 least, said = verdict_of(build, driver, (find_gpu(name),)), verdict(image, driver, name)
@@ -122,7 +171,7 @@ def test_what_an_image_says_in_its_environment_leaves_the_code_that_its_tag_name
         ("pytorch:23.12-py3", "A100", "545.23.08", "12.3"),
         ("tritonserver:22.12-py3", "A100", "520.61.05", "11.8"),
         ("tritonserver:23.10-py3", "A100", "535.129.03", "12.2"),
-        ("tensorrt:23.12-py3", "A100", "545.23.08", "12.3"),
+        ("cuda-dl-base:23.12-py3", "A100", "545.23.08", "12.3"),
         ("tensorflow:23.03-tf2-py3", "A100", "530.30.02", "12.1"),
     ],
 )

@@ -22,7 +22,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from registry import CONFIG, MANIFEST, answer, descriptor, digest, docker_registry, forward, listen, push
-from simhost import Dockerd, import_image, is_running, until
+from simhost import Dockerd, import_image, until
+from simhost.process import PATIENCE, running
 
 from gpuctl.facts.docker.docker import Docker, probe_docker
 from gpuctl.facts.gather import Facts, Missing
@@ -316,7 +317,7 @@ HELPERS = {
     "lacks": "echo credentials not found in native keychain; exit 1",
     "fails": f"echo {SECRET}; echo {SECRET} >&2; exit 3",
     "babbles": f"echo {SECRET}",
-    "hangs": "echo $$ > ${0%/*}/pid; sleep 100",
+    "hangs": "sleep 1000",
 }
 
 
@@ -351,11 +352,14 @@ def test_a_credential_helper_that_does_not_help_is_named_and_gone(
     helped: Callable[[str], Path], private_registry: str, helper: str, words: str
 ) -> None:
     folder = helped(helper)
-    started = time.monotonic()
-    assert words in why_not(f"{private_registry}/a/b:1", LocalHost(), seconds=4)
-    assert time.monotonic() - started < 20
-    if helper == "hangs":
-        assert until(lambda: not is_running(int((folder / "pid").read_text())))
+    for seconds in (1, 10, 100):  # on a busy machine it may not have been asked by the first end
+        started = time.monotonic()
+        said = why_not(f"{private_registry}/a/b:1", LocalHost(), seconds=seconds)
+        assert time.monotonic() - started < PATIENCE
+        if words in said:
+            break
+    assert words in said
+    assert until(lambda: not running(str(folder / "docker-credential-")))
 
 
 def test_a_credential_helper_that_helps_opens_the_registry(
@@ -727,14 +731,15 @@ def test_a_registry_that_drips_is_left_at_the_deadline(head: bytes) -> None:
 
     def drip(request: Request) -> None:
         request.wfile.write(head)
-        while head and not over.wait(0.02):
+        while head and not over.is_set():
             request.wfile.write(b"x")
+            time.sleep(0.02)
         over.wait()
 
     with listen(drip) as address:
         started = time.monotonic()
         assert why_not(f"{address}/a/b:1", seconds=0.5).startswith(f"The registry {address} did not answer within 0.5")
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < PATIENCE
         over.set()
 
 

@@ -42,6 +42,7 @@ from gpuctl.facts.gather import gather
 from gpuctl.facts.gpu.driver_packages import DPKG_DRIVER, RPM_DRIVER
 from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.host.record.snapshot import SnapshotHost
+from gpuctl.model import Disturbs
 
 KERNEL = "6.8.0-45-generic"
 GTX_1080 = Board("NVIDIA GeForce GTX 1080", "1b80", "6.1", "geforce", 8)
@@ -91,6 +92,10 @@ SIGNS: Mapping[str, tuple[Machine, ...]] = {
     "cos": (release("cos"), there("/var/lib/nvidia/bin", type="dir")),
     "debian": (joined(release("debian"), debs("nvidia-kernel-dkms 550.163.01-2", "nvidia-driver 550.163.01-2")),),
     "dgx-os": (there("/etc/dgx-release"),),
+    "elrepo": (
+        rpms("kmod-nvidia 550.142-1.el9_5.elrepo", "nvidia-x11-drv 550.142-1.el9_5.elrepo", id="rocky"),
+        rpms("kmod-nvidia-470xx 470.256.02-1.el8_10.elrepo", id="almalinux"),
+    ),
     "endless": (release("endless"),),
     "flatcar": (release("flatcar"),),
     "gcp-image": (there("/opt/deeplearning/install-driver.sh"), there("/opt/google/cuda-installer", type="dir")),
@@ -129,6 +134,10 @@ SIGNS: Mapping[str, tuple[Machine, ...]] = {
     "slackware": (release("slackware"),),
     "steamos": (release("steamos", "ID_LIKE=arch\n"),),
     "suse-modules": (
+        joined(
+            rpms("nvidia-open-driver-G07-signed-kmp-longterm 595.58.03_k6.18.21_1-1", manager="zypper"),
+            release("opensuse-tumbleweed", "ID_LIKE=suse\n"),
+        ),
         joined(
             rpms("nvidia-open-driver-G06-signed-kmp-default 580.95.05_k6.4.0-1", manager="zypper"),
             release("sles", "ID_LIKE=suse\n"),
@@ -196,7 +205,10 @@ def on(*parts: Machine) -> SnapshotHost:
 def own(keeper: str) -> list[str]:
     """How the commands of a keeper's row begin, up to the first value that is filled in."""
     row = keepers()[keeper]
-    commands = (command.for_root() for command in (*row.commands, *row.module_commands, *row.older_commands))
+    commands = (
+        command.for_root()
+        for command in (*row.commands, *row.module_commands, *row.older_commands, *row.image_commands)
+    )
     return [plain(str(command)).partition("{")[0] for command in commands]
 
 
@@ -326,7 +338,7 @@ def test_no_keepers_newest_driver_is_brought_for_a_gpu_that_it_has_left_behind(k
 def test_a_keepers_way_is_that_to_a_branch_which_drives_the_gpu(
     keeper: str, board: Board, says: str, commands: int
 ) -> None:
-    values = {"kernel": KERNEL, "branch": "", "version": "", "architecture": "x86_64"}
+    values = {"kernel": KERNEL, "headers": "linux-headers", "branch": "", "version": "", "architecture": "x86_64"}
     last = last_branch([gpu_of_nvml(board.name, board.capability, board.brand)])
     text, told = way_of(keepers()[keeper], False, last, True, values)
     assert says in text
@@ -338,6 +350,15 @@ def test_ubuntus_modules_are_named_by_branch_flavour_and_kernel(branch: str) -> 
     folder = "nvidia-" + branch.replace("-server", "srv")
     machine = on(ILLS["no module for this kernel"], there(f"/lib/modules/6.8.0-40-generic/kernel/{folder}/nvidia.ko"))
     assert f"apt-get install -y linux-modules-nvidia-{branch}-{KERNEL}" in printed(machine)
+
+
+@pytest.mark.parametrize(
+    ("id", "upgrade"), [("opensuse-tumbleweed", "dup"), ("opensuse-slowroll", "dup"), ("opensuse-leap", "update")]
+)
+def test_a_suse_is_brought_up_to_date_as_it_has_to_be(id: str, upgrade: str) -> None:
+    kmp = rpms("nvidia-open-driver-G06-signed-kmp-default 580.95.05_k6.4.0-1", manager="zypper")
+    commands = printed(on(ILLS["no module for this kernel"], kmp, release(id, "ID_LIKE=suse\n")))
+    assert f"zypper {upgrade}" in commands
 
 
 def test_a_guest_of_lxc_is_told_the_version_of_its_hosts_module() -> None:
@@ -361,7 +382,36 @@ def test_check_and_recommend_change_a_keepers_driver_by_one_and_the_same_way(kee
     found = host_recommendation("13.5", facts, None, ())
     answer = host_answer(Question((typed_cuda("13.5"),)), facts, Described())
     assert found.remedy in answer.remedies
-    assert keepers()[keeper].way.split(" {")[0].split(":")[0] in (found.remedy.text if found.remedy else "")
+    row = keepers()[keeper]
+    way = row.way if row.branch_of_release or not row.newer_way else row.newer_way
+    assert way.split(" {")[0].split(":")[0] in (found.remedy.text if found.remedy else "")
+
+
+@pytest.mark.parametrize(
+    ("number", "version", "cuda", "told"),
+    [
+        ("11", "470.256.02", "12.2", "Debian 11 has branch 470 alone"),
+        ("12", "535.261.03", "12.8", "Debian 12 has branch 535 alone"),
+        ("13", "550.163.01", "13.0", "Debian 13 has branch 550 alone"),
+        ("12", "525.147.05", "12.2", None),
+        ("13", "535.247.01", "12.4", None),
+    ],
+)
+def test_no_package_is_named_for_a_branch_that_a_release_of_the_distribution_never_gets(
+    number: str, version: str, cuda: str, told: str | None
+) -> None:
+    system = {"files": {"/etc/os-release": f'ID=debian\nNAME="Debian"\nVERSION_ID="{number}"\n'}}
+    kept = debs(f"nvidia-kernel-dkms {version}-1", f"nvidia-driver {version}-1")
+    facts = gather(on(driven(T4, version), joined(system, kept)), SUBJECTS)
+    (remedy,) = (
+        one
+        for one in host_answer(Question((typed_cuda(cuda),)), facts, Described()).remedies
+        if one.disturbs is Disturbs.HOST
+    )
+    assert (told or "Take it from Debian's own packages") in remedy.text
+    assert (remedy.commands == ()) is (told is not None)
+    found = host_recommendation("13.0", facts, None, ())
+    assert found.remedy and "in its own packages" in found.remedy.text and found.remedy.commands == ()
 
 
 @pytest.mark.parametrize("keeper", SIGNS)

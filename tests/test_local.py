@@ -89,7 +89,8 @@ def test_an_answer_is_taken_as_a_whole_or_not_at_all(endless: str) -> None:
 def test_the_time_of_boot_is_the_same_whenever_it_is_asked() -> None:
     told = [float(LocalHost().env("booted").text) for _ in range(200)]
     assert max(told) - min(told) < 0.003
-    assert abs(told[0] - (time.time() - float(Path("/proc/uptime").read_text().split()[0]))) < 0.1
+    coarse = [time.time() - float(Path("/proc/uptime").read_text().split()[0]) for _ in told]
+    assert min(abs(told[0] - one) for one in coarse) < 0.1
 
 
 @pytest.mark.parametrize("path", ["/x\0y", "/x\ud800"])

@@ -297,7 +297,21 @@ def test_a_package_of_one_extra_says_no_sure_no_where_another_extra_runs() -> No
     alone = UV_EXTRA.replace('dependencies = [{ name = "between", extra = ["gpu"] }]', "")
     alone = alone.replace("onnx = [", 'gpu = [{ name = "torch" }]\nonnx = [')
     assert on(alone, "uv.lock", "550.90.07").verdict is Verdict.UNKNOWN
-    assert on(alone, "uv.lock", "470.57.02").verdict is Verdict.INCOMPATIBLE
+    assert on(alone, "uv.lock", "470.57.02").verdict is Verdict.UNKNOWN  # without either nothing asks
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (UV_EXTRA.replace(', extra = ["gpu"]', ""), "uv.lock"),
+        (POETRY_EXTRA.replace("optional = false", "optional = true"), "poetry.lock"),
+        (PDM_GROUP.replace('"default"', '"serving"'), "pdm.lock"),
+    ],
+)
+def test_a_file_of_which_only_extras_ask_says_no_sure_no(text: str, name: str) -> None:
+    answer = on(text, name, "470.57.02")
+    assert answer.verdict is Verdict.UNKNOWN
+    assert all("depends on the extras" in one.message for one in answer.gpus[0].reasons)
 
 
 def test_a_torch_from_pypi_is_pypis_build_whatever_is_locked_for_an_extra_beside_it() -> None:

@@ -21,6 +21,7 @@ from gpuctl.facts.machine.logs import (
     LETTERS,
     of_gpus,
     parse_build,
+    parse_compilers,
     parse_log,
     probe_logs,
     unit_log,
@@ -358,3 +359,22 @@ def test_the_program_is_named_as_the_cause_by_those_xids_alone_that_nvidia_has_f
     of_programs = {number for number, row in xids().items() if row.action == "restart-app"}
     assert of_programs == {8, 13, 31, 32, 60, 68, 69, 80, 137}
     assert not [row for number, row in xids().items() if number in of_programs and "ECC" in row.text]
+
+
+@pytest.mark.parametrize(
+    ("log", "told"),
+    [
+        ("The kernel was built by: gcc-12 (Debian 12.2.0) 12.2.0\nYou are using: gcc-11 11.3.0", ("gcc-12", "gcc-11")),
+        (
+            "Compiler version check failed:\n\nThe major and minor number of the compiler used to\n"
+            "compile the kernel:\n\ngcc version 7.3.0 (Debian 7.3.0-29)\n\n"
+            "does not match the compiler used here:\n\ncc (Debian 8.2.0-4) 8.2.0\n",
+            ("gcc-7", "gcc-8"),
+        ),
+        ("The kernel was built by: clang version 20.1.8\nYou are using: gcc (GCC) 15.2.1", ("clang-20", "gcc-15")),
+        ("make[1]: gcc-14: command not found", ("gcc-14", "")),
+        ("nv.c:1: error: x", None),
+    ],
+)  # fmt: skip
+def test_a_build_log_names_what_built_the_kernel_and_the_module(log: str, told: tuple[str, str] | None) -> None:
+    assert parse_compilers(log) == told

@@ -116,7 +116,7 @@ def test_on_a_terminal_the_plan_is_shown_and_asked_about(
             said += piece
     except OSError:  # the other end has been closed
         os.close(ours)
-    assert run.wait(60) == (1 if answer == "n" else 0)
+    assert run.wait(300) == (1 if answer == "n" else 0)
     assert b"To mend toolkit.no-cgroups (disturbs new containers):" in said and b"Do that?" in said
     assert host.path(CONFIG_TOML).read_text() == becomes
 

@@ -36,7 +36,7 @@ def started_by(root: Path, unit: str, folder: Path) -> list[str]:
     (folder / "app.container").write_text(unit)
     script = 'mount --bind "$1" "$0"/mnt && QUADLET_UNIT_DIRS=/mnt exec chroot "$0" /usr/libexec/podman/quadlet -dryrun'
     argv = ["unshare", "--mount", "sh", "-c", script, str(root), str(folder)]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert not [line for line in done.stderr.splitlines() if "unsupported" in line or "error" in line.lower()]
     (start,) = [line for line in done.stdout.splitlines() if line.startswith("ExecStart=")]

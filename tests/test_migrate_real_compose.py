@@ -32,7 +32,7 @@ pytestmark = pytest.mark.bench
 def read_by(root: Path, program: str, text: str) -> subprocess.CompletedProcess[str]:
     env = {"PATH": "/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
     argv = ["/usr/sbin/chroot", str(root), program, "--project-name", "test", "-f", "-", "config"]
-    return subprocess.run(argv, input=text.replace("\r", ""), capture_output=True, text=True, env=env, timeout=120)
+    return subprocess.run(argv, input=text.replace("\r", ""), capture_output=True, text=True, env=env, timeout=300)
 
 
 @pytest.mark.parametrize("reader", [COMPOSE_1, COMPOSE_2], ids=["1.29", "2.40"])

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -18,7 +17,7 @@ from typing import Any
 import pytest
 from hosts import host
 from hosts_v100 import v100
-from simhost import SimHost
+from simhost import SimHost, until
 from synthetic import HOSTS
 
 from gpuctl.checks.every import CHECKS, LAYERS, diagnose
@@ -136,9 +135,13 @@ def probe_loading(_: Host) -> Any:
     return __import__("halfway")
 
 
+COMING = threading.Semaphore(0)
+"""How many are about to load it while it is half loaded."""
+
+
 def half_loaded() -> Any:
-    while "halfway" not in sys.modules:
-        time.sleep(0.01)
+    assert until(lambda: "halfway" in sys.modules)
+    COMING.release()
     return __import__("halfway")
 
 
@@ -174,8 +177,9 @@ def test_a_module_that_two_threads_could_not_load_is_no_fault_of_their_probes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Found where no file can be opened any more: the thread that waits for the other gets the module half made.
-    begins = "import time\ndef early(): return late\n"
-    fails = f"{begins}time.sleep(0.5)\nraise OSError({errno.EMFILE}, 'No more files')\n"
+    begins = "import sys, time\ndef early(): return late\n"
+    waits = f"for _ in range(2): sys.modules[{__name__!r}].COMING.acquire()\ntime.sleep(0.5)\n"
+    fails = f"{begins}{waits}raise OSError({errno.EMFILE}, 'No more files')\n"
     (tmp_path / "halfway.py").write_text(fails)
     monkeypatch.syspath_prepend(tmp_path)
     facts = gather(v100(), (Loading, Waiting, Calling, Lacking, Misspelt))

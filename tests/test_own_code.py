@@ -64,7 +64,8 @@ def test_a_package_is_judged_in_whatever_form_it_is_named(line: str) -> None:
 )
 def test_one_whose_code_is_not_known_is_named_as_not_judged(line: str, package: str) -> None:
     answer = on(f"torch==2.4.0+cu121\n{line}\n", "A100")
-    assert answer.verdict is Verdict.COMPATIBLE and f" {package}:" in not_judged(answer)
+    assert answer.verdict is Verdict.LIMITED and f" {package}:" in not_judged(answer)
+    assert not answer.remedies  # nothing that is known would better it
 
 
 FLASH = "git+https://github.com/Dao-AILab/flash-attention.git"
@@ -85,14 +86,16 @@ SAGE = "git+https://github.com/thu-ml/SageAttention.git"
     ],
 )
 def test_what_every_build_needs_holds_without_a_release(line: str, too_old: str, serves: str) -> None:
-    assert on(f"torch==2.4.0+cu121\n{line}\n", too_old).verdict is Verdict.INCOMPATIBLE
-    assert on(f"torch==2.4.0+cu121\n{line}\n", serves).verdict is Verdict.COMPATIBLE
+    refused, taken = (on(f"torch==2.4.0+cu121\n{line}\n", gpu) for gpu in (too_old, serves))
+    assert refused.verdict is Verdict.INCOMPATIBLE and not not_judged(refused)
+    # What the newest of a repository needs besides nobody has said.
+    assert taken.verdict is (Verdict.LIMITED if "git+" in line else Verdict.COMPATIBLE)
 
 
 @pytest.mark.parametrize("line", [f"{FLASH}@0123abc", f"{SAGE}@main", "sageattention", "sageattention==1.0.6"])
 def test_what_newer_releases_need_is_not_said_of_one_that_may_be_older(line: str) -> None:
     answer = on(f"torch==2.4.0+cu121\n{line}\n", "T4")
-    assert answer.verdict is Verdict.COMPATIBLE and not_judged(answer)
+    assert answer.verdict is Verdict.LIMITED and not_judged(answer)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +124,7 @@ def test_what_newer_releases_need_is_not_said_of_one_that_may_be_older(line: str
 )
 def test_none_of_them_is_passed_over(name: str) -> None:
     answer = on(f"torch==2.4.0+cu121\n{name}\n", "A100")
-    assert answer.verdict is Verdict.COMPATIBLE and name in not_judged(answer)
+    assert answer.verdict is Verdict.LIMITED and name in not_judged(answer)
 
 
 @pytest.mark.parametrize("name", ["warp-lang", "gsplat==1.4.0", "git+https://github.com/NVIDIA/apex.git"])
@@ -129,6 +132,20 @@ def test_alone_they_tell_no_cuda_and_what_helps_is_said(name: str) -> None:
     answer = on(f"{name}\nnumpy\n", "A100")
     assert answer.verdict is Verdict.UNKNOWN
     assert "--cuda" in answer.gpus[0].reasons[0].message or "pip freeze" in answer.gpus[0].reasons[0].message
+
+
+def test_what_makes_its_code_where_it_runs_asks_alone_for_the_toolkit_there_and_beside_others_for_nothing() -> None:
+    alone = on("numba-cuda==0.20.0\nnumba\n", "V100")
+    assert alone.verdict is Verdict.UNKNOWN and "--cuda" in alone.gpus[0].reasons[0].message
+    assert on("numba-cuda[cu12]==0.20.0\n", "V100").asked[0].cuda.startswith("12.")
+    beside = on("torch==2.4.0+cu121\nnumba-cuda==0.20.0\n", "V100")
+    assert beside.verdict is Verdict.COMPATIBLE and not not_judged(beside)
+
+
+@pytest.mark.parametrize("package", ["vllm", "mamba-ssm", "flash-attn"])
+def test_a_number_that_no_release_has_is_not_known_and_ends_nothing(package: str) -> None:
+    for version in ("9" * 30, "1." + "9" * 30):
+        assert on(f"torch==2.4.0\n{package}=={version}\n", "A100").verdict in (Verdict.LIMITED, Verdict.COMPATIBLE)
 
 
 def test_a_locks_entry_without_a_version_is_not_passed_over() -> None:

@@ -40,12 +40,11 @@ def host(machine: BootedHost, toolkit: Toolkit) -> Iterator[BootedHost]:
     """Docker runs with `debug`, and the toolkit was installed after it started."""
     machine.write(CONFIG, OLD)
     restart(machine)
+    machine.run("sh", "-c", "docker rm -f $(docker ps -aq)")
     toolkit.install("v100")
     machine.install(toolkit)
     yield machine
     machine.run("rm", "-rf", "/etc/docker", DROP_IN, "/run/dead", *(f"/usr/bin/{name}" for name in NAMES))
-    restart(machine)
-    machine.run("sh", "-c", "docker rm -f $(docker ps -aq)")
 
 
 def restart(machine: BootedHost, drop_in: str | None = None) -> None:

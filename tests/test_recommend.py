@@ -17,6 +17,7 @@ from gpuctl.compat.answer.answer import check_cuda
 from gpuctl.compat.answer.driver_choice import driver_floors
 from gpuctl.compat.answer.recommendation import Advice, Recommendation, recommend
 from gpuctl.compat.ask.question import Machine
+from gpuctl.compat.judge.named import gpus_beside
 from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.gpus.gpus import Gpu, find_gpu, gpu_of_every_kind
 from gpuctl.compat.knowledge.install_commands import PackageHost, compiler_note, driver_commands, open_modules_only
@@ -71,6 +72,29 @@ def test_where_nvidia_supports_no_branch_it_says_so_and_names_the_last() -> None
 
 
 # What is there already
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "said"),
+    [
+        (
+            "GT 710",
+            Advice.UNKNOWN,
+            ("(GF119): install a driver of branch 390", "branch 470"),
+        ),
+        (
+            "GT 1030",
+            Advice.UNKNOWN,
+            ("branch 470", "(GP108): install a driver of branch 580"),
+        ),
+        ("TITAN X", Advice.INSTALL, ("Branch 580",)),
+    ],
+)
+def test_chips_that_take_different_drivers_are_told_each(name: str, answer: Advice, said: tuple[str, ...]) -> None:
+    found = recommend(None, Machine(None, gpus_beside((), name)), NOW)
+    assert found.answer is answer and [gpu.name for gpu in found.gpus] == [name]
+    assert all(any(part in one.message for one in found.reasons) for part in said)
+    assert (found.choice is None) == (answer is Advice.UNKNOWN)
 
 
 def test_a_present_driver_that_runs_it_is_kept() -> None:
@@ -170,7 +194,7 @@ def test_the_commands_stay_on_the_branch_where_the_package_manager_can() -> None
 
 
 def test_no_commands_are_better_than_wrong_ones() -> None:
-    arch = PackageHost("pacman", "arch", "", "6.12.0", "x86_64", root=True)
+    arch = PackageHost("pacman", "arch", "", "6.18.2-arch2-1", "x86_64", root=True)
     assert driver_commands([find_gpu("A100")], arch)
     assert driver_commands([find_gpu("V100")], arch) == ()
     assert driver_commands([find_gpu("V100"), find_gpu("RTX 5090")], UBUNTU) == ()
@@ -190,6 +214,13 @@ def on(distribution: str, version: str, kernel: str = "5.14.0-1") -> PackageHost
         (on("ol", "9.6", "6.12.0-1.el9uek"), "V100", ("nvidia-driver:580-dkms", "kernel-uek-devel-6.12.0")),
         (on("amzn", "2023", "6.1.1-1.amzn2023"), "V100", ("nvidia-driver:580-dkms", "cuda-drivers")),
         (on("almalinux", "10.0", "6.12.0-1"), "V100", ("versionlock add '*nvidia*580*'", "cuda-drivers")),
+        (on("rocky", "8.10", "4.18.0-1"), "A100", ("dnf install -y epel-release", "nvidia-open")),
+        (on("ol", "9.6"), "A100", ("oracle-epel-release-el9", "nvidia-open")),
+        (
+            on("rhel", "10.1", "6.12.0-1"),
+            "A100",
+            ("codeready-builder-for-rhel-10-x86_64-rpms", "epel-release-latest-10.no"),
+        ),
         (
             on("fedora", "44", "7.0.1-300.fc44"),
             "A100",

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from packaging.requirements import Requirement
 
 from gpuctl.compat.answer.answer import Compatibility, check
-from gpuctl.compat.answer.remedies import remedies
 from gpuctl.compat.ask.asks import Ask, release_ask
 from gpuctl.compat.ask.frameworks import framework_asks
-from gpuctl.compat.ask.question import Machine, Question, typed_cuda
+from gpuctl.compat.ask.image_claims import claims_of_tag
+from gpuctl.compat.ask.pip_files.asks import requirements_asks
+from gpuctl.compat.ask.question import Machine, Question, typed_cuda, with_image
 from gpuctl.compat.judge.rulings import SEVERITY
+from gpuctl.compat.knowledge.code import code_of
 from gpuctl.compat.knowledge.frameworks import framework_releases
 from gpuctl.compat.knowledge.gpus.gpus import find_gpu
 from gpuctl.compat.tables.loader import branches, cuda_rows, cuda_versions, products
@@ -153,7 +155,54 @@ def test_where_driver_and_build_must_both_change_one_remedy_names_both(asked: As
     assert on(*followed(remedy.text, asked, machine)).verdict in (Verdict.COMPATIBLE, Verdict.LIMITED)
 
 
-def test_an_image_of_the_catalogue_that_needs_the_compat_package_is_said_to_carry_it() -> None:
-    (ask,) = framework_asks("nvcr.io/nvidia/tritonserver:24.05-py3")
-    told = remedies((ask,), Machine("470.199.02", (find_gpu("T4"),)))
-    assert told[0].text == "nvcr.io/nvidia/tritonserver:24.05-py3 carries cuda-compat-12-4: start it as it is."
+@pytest.mark.parametrize(
+    ("beside", "gpu", "driver"),
+    [
+        ("spconv-cu120==2.3.6", "RTX 5090", "535.161.08"),
+        ("spconv-cu120==2.3.6", "RTX 5090", "570.133.07"),
+        ("gsplat==1.4.0", "B200", "550.54.15"),
+        ("cupy-cuda12x==13.3.0", "RTX 5090", "535.161.08"),
+    ],
+)
+def test_what_a_file_is_told_betters_all_of_it(beside: str, gpu: str, driver: str) -> None:
+    def asked(torch: str, machine: Machine) -> Compatibility:
+        return check(Question(requirements_asks(f"torch=={torch}\n{beside}\n", "r.txt")), machine)
+
+    before = asked("2.4.0", Machine(driver, (find_gpu(gpu),)))
+    (remedy,) = before.remedies
+    build, machine = followed(remedy.text, typed_cuda("12.1"), Machine(driver, (find_gpu(gpu),)))
+    assert build.release
+    after = asked(f"{build.release.version}+cu{build.cuda.replace('.', '')}", machine)
+    assert before.verdict is Verdict.INCOMPATIBLE
+    assert after.verdict in (Verdict.COMPATIBLE, Verdict.LIMITED)
+
+
+def test_of_several_that_ask_none_is_told_what_leaves_another_as_it_is() -> None:
+    (torch,) = framework_asks("torch==2.8.0+cu128")
+    for_hopper = Ask("12.6", "something for Hopper", "", codes=(code_of("sm_90"),), wheel=True)
+    machine = Machine("580.95.05", (find_gpu("GTX 1080"),))
+    assert on(torch, machine).remedies and not check(Question((torch, for_hopper)), machine).remedies
+
+
+@pytest.mark.parametrize(
+    ("image", "driver", "gpu", "verdict"),
+    [
+        ("nvcr.io/nvidia/tritonserver:24.05-py3", "470.199.02", "T4", Verdict.COMPATIBLE),
+        ("nvcr.io/nvidia/pytorch:25.08-py3", "535.183.01", "A100", Verdict.COMPATIBLE),
+        ("nvidia/cuda:12.4.1-base-ubuntu22.04", "470.199.02", "V100", Verdict.COMPATIBLE),
+        ("nvcr.io/nvidia/pytorch:24.05-py3", "450.248.02", "A100", Verdict.INCOMPATIBLE),  # its notes name R470 on
+        ("nvcr.io/nvidia/pytorch:24.05-py3", "470.199.02", "RTX 3090", Verdict.INCOMPATIBLE),
+        ("pytorch/pytorch:2.4.0-cuda12.4-cudnn9-runtime", "470.199.02", "T4", Verdict.NEEDS_PACKAGE),
+    ],
+)
+def test_an_image_that_carries_cuda_compat_needs_none_besides(
+    image: str, driver: str, gpu: str, verdict: Verdict
+) -> None:
+    claims = claims_of_tag(image)
+    assert claims
+    answer = check(with_image(Question(), claims), Machine(driver, (find_gpu(gpu),)))
+    assert answer.verdict is verdict
+    if verdict is Verdict.COMPATIBLE:
+        assert not answer.remedies and any(
+            f"{image} carries cuda-compat-1" in one.message for one in answer.gpus[0].reasons
+        )

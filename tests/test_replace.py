@@ -8,13 +8,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from simhost import Done, SimHost
+from simhost import Done, SimHost, until
+from simhost.held import held, let_go
+from simhost.process import PATIENCE
 
 OLD = b'{"debug": true}\n'
 NEW = b'{"debug": true, "runtimes": {"nvidia": {"path": "/bin/true"}}}\n'
@@ -216,15 +217,12 @@ def test_mode_owner_attributes_and_acl_are_kept_and_the_backup_is_no_wider(host:
 
 def test_another_programs_edit_meanwhile_is_not_lost(host: SimHost, config: Path) -> None:
     argv = [sys.executable, "-m", "gpuctl", "install-runtime", f"--config={config}", "--runtime-path=/bin/true"]
-    slow = host.popen(
-        [*_strace("fsync:delay_enter=1000000:when=3"), *argv], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    deadline = time.monotonic() + 20
-    while not leftovers(config) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    run = held(host, "fsync", 3, argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert leftovers(config)
     config.write_bytes(b'{"debug": false}\n')
-    _, err = slow.communicate(timeout=300)
-    assert slow.returncode == 4
+    let_go(run)
+    _, err = run.communicate(timeout=PATIENCE)
+    assert run.returncode == 4
     assert b"was changed by another program just now. Run gpuctl again. Nothing was changed." in err
     assert config.read_bytes() == b'{"debug": false}\n'
     assert os.listdir(config.parent) == [config.name]
@@ -237,9 +235,10 @@ def test_a_run_waits_for_the_lock_of_another(host: SimHost, config: Path) -> Non
     fcntl.flock(lock, fcntl.LOCK_EX)
     argv = [sys.executable, "-m", "gpuctl", "install-runtime", f"--config={config}", "--runtime-path=/bin/true"]
     waiting = host.popen(argv, stdout=subprocess.DEVNULL)
+    assert until(lambda: any(one.exists() and one.samefile(place) for one in Path(f"/proc/{waiting.pid}/fd").iterdir()))
     with pytest.raises(subprocess.TimeoutExpired):
-        waiting.wait(1.5)
+        waiting.wait(0.2)
     assert os.listdir(config.parent) == [config.name]
     os.close(lock)
-    assert waiting.wait(20) == 0
+    assert waiting.wait(PATIENCE) == 0
     assert config.read_bytes() == NEW

@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import pytest
-from hosts import PCI, failed, host, shown
+from hosts import PCI, failed
 from hosts_v100 import NVIDIAS, SOURCES
+from reported import Reported, failures, judged, told
 from synthetic import (
     DRIVER_580,
     H100,
@@ -37,8 +36,6 @@ from synthetic import (
     toolkit,
 )
 
-from gpuctl.checks.every import diagnose
-from gpuctl.facts.gather import gather
 from gpuctl.facts.gpu.driver_packages import RPM_DRIVER
 from gpuctl.facts.gpu.tegra import CSV_FOLDER
 from gpuctl.facts.machine.services import SHOW_OTHERS
@@ -193,17 +190,6 @@ def jetson(l4t: str, model: str, *more: Machine) -> Machine:
 def licence(status: str, *more: Machine) -> Machine:
     asked = {"nvidia-smi -q": f"    vGPU Software Licensed Product\n        License Status              : {status}\n"}
     return joined(well(A16), toolkit(), docker(), {"commands": asked}, *more)
-
-
-@dataclass(frozen=True)
-class Reported:
-    """`fails` are the checks that fail, `says` what the printed commands and sentences have, `never` what not."""
-
-    machine: Machine
-    fails: tuple[str, ...] = ()
-    says: tuple[str, ...] = ()
-    never: tuple[str, ...] = ()
-    warns: tuple[str, ...] = ()
 
 
 REPORTED: Mapping[str, Reported] = {
@@ -666,22 +652,13 @@ REPORTED: Mapping[str, Reported] = {
 
 @cache
 def findings(name: str) -> tuple[Finding, ...]:
-    return diagnose(gather(host(**REPORTED[name].machine))).findings
-
-
-def told(found: tuple[Finding, ...]) -> str:
-    remedies: list[Any] = [finding.remedy for finding in found if finding.remedy and finding.status is Status.FAIL]
-    remedies += [finding.remedy for finding in found if finding.remedy and finding.status is Status.WARN]
-    messages = [finding.message for finding in found if finding.status in (Status.FAIL, Status.WARN)]
-    return "\n".join(
-        [*messages, *(remedy.text for remedy in remedies), *(line for one in remedies for line in shown(one))]
-    )
+    return judged(REPORTED[name].machine)
 
 
 @pytest.mark.parametrize("name", REPORTED)
 def test_what_fails_on_a_reported_host_is_what_its_thread_found(name: str) -> None:
     found, right = findings(name), REPORTED[name]
-    assert [one.id for one in found if one.status is Status.FAIL] == list(right.fails), told(found)
+    assert failures(found) == list(right.fails), told(found)
     assert {one.id for one in found if one.status is Status.WARN} >= set(right.warns)
 
 

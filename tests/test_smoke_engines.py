@@ -137,7 +137,7 @@ def containerd_host(bed: Bed, toolkit: Toolkit, sim_host: Callable[..., SimHost]
         assert host.run([*ctr, "containers", "ls", "-q"]).out == ""
     finally:
         daemon.terminate()
-        daemon.wait(20)
+        daemon.wait(300)
 
 
 def test_containerds_containers_see_their_gpus_by_the_registered_runtime(bed: Bed, containerd_host: SimHost) -> None:

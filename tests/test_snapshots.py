@@ -25,6 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from simhost import Dockerd, SimHost, warm
+from simhost.process import PATIENCE
 from synthetic import FOLDER, HOSTS, called, findings, snapshots
 
 from gpuctl.checks.compare.comparison import compare
@@ -117,8 +118,8 @@ def test_the_synthetic_hosts_are_as_they_are_declared(name: str) -> None:
 
 def test_facts_are_the_same_from_a_file_as_from_the_machine() -> None:
     recorder = RememberingHost(LocalHost())
-    seen = gather(recorder)
-    assert gather(decode(encode(Snapshot(recorder.readings))).host) == seen
+    seen = gather(recorder, deadline=PATIENCE)
+    assert gather(decode(encode(Snapshot(recorder.readings))).host, deadline=PATIENCE) == seen
 
 
 @pytest.fixture

@@ -567,7 +567,7 @@ def test_runs_at_the_same_time_see_and_leave_one_folder_whole(host: SimHost, fol
     for mark in ("one", "other"):
         marked(folder / mark, mark)
     assert data(host, "use", folder / "one").code == 0
-    done = host.run([sys.executable, "-c", AT_ONCE, folder.as_posix()], timeout=120)
+    done = host.run([sys.executable, "-c", AT_ONCE, folder.as_posix()], timeout=300)
     assert (done.code, done.err) == (0, "")
     ends = [json.loads(line) for line in done.out.splitlines()]
     assert {(code, error) for code, error, _ in ends} == {(0, "")}

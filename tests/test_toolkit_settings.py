@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hosts_v100 import GPU, NVML, docker, v100
+from hosts_v100 import GPU, INSTALLED, NVML, QUERY, docker, v100
 from simhost import Bed, Dockerd, SimHost, Toolkit, import_image
 
 from gpuctl.checks.every import diagnose
@@ -127,6 +127,7 @@ def programs(version: str) -> dict[str, str]:
         "nvidia-container-cli --version": f"cli-version: {version}\n",
         "nvidia-container-runtime --version": f"NVIDIA Container Runtime version {version}\n",
         "nvidia-container-runtime-hook --version": f"NVIDIA Container Runtime Hook version {version}\n",
+        QUERY: INSTALLED.replace(LEGACY, version),
     }
 
 

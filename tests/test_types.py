@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from simhost import is_running, until
 from synthetic import FOLDER, snapshots
 
 from gpuctl.checks.every import diagnose
@@ -50,7 +51,7 @@ WORDS = st.sampled_from(["", "\0", "²", "-1", "nan", "1e999", "9" * 30, "[", "n
 
 def gpuctl(*argv: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "gpuctl", *map(str, argv)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT, check=False, **options)
 
 
 def with_another(value: Any, pick: Callable[[int], int], other: Any) -> Any:
@@ -222,7 +223,7 @@ def test_a_docker_that_answers_the_sdk_with_another_type_is_not_understood(tmp_p
         with pytest.raises(EngineError, match="Docker's answer is not understood"):
             is_local(client, "a:1")
         with pytest.raises(EngineError, match="Docker's answer is not understood"):
-            run(client, ContainerSpec("a:1", ALL, None), seconds=5.0)
+            run(client, ContainerSpec("a:1", ALL, None), seconds=300.0)
 
 
 PART = {"mediaType": CONFIGS[0], "digest": "sha256:" + "0" * 64}
@@ -281,7 +282,7 @@ def test_where_no_thread_can_be_started_all_is_unknown_in_a_sentence() -> None:
             [*limited, sys.executable, "-m", "gpuctl", *argv],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             cwd=ROOT,
             check=False,
         )
@@ -319,18 +320,16 @@ def test_tabs_of_a_file_are_tabs_in_its_diff() -> None:
 def test_a_second_signal_leaves_no_child_behind(tmp_path: Path) -> None:
     """The program, which ends at SIGKILL alone, stands for a command that hangs when gpuctl is told to end."""
     program, born = tmp_path / "nvidia-smi", tmp_path / "born"
-    program.write_text(f"#!/bin/sh\ntrap '' INT TERM HUP\necho $$ > {born}.new && mv {born}.new {born}\nsleep 60\n")
+    program.write_text(f"#!/bin/sh\ntrap '' INT TERM HUP\necho $$ > {born}.new && mv {born}.new {born}\nsleep 600\n")
     program.chmod(0o755)
     command = [sys.executable, "-m", "gpuctl", "doctor"]
     env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     with subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
-        watched = LocalHost().run(["timeout", "20", "sh", "-c", f"until [ -e {born} ]; do sleep 0.02; done"], 25)
-        assert watched.ok
+        assert until(born.exists)
         while run.poll() is None:
             run.send_signal(signal.SIGTERM)
             run.send_signal(signal.SIGINT)
-        err = run.communicate(timeout=30)[1]
+        err = run.communicate(timeout=300)[1]
     assert run.returncode % 128 in (signal.SIGTERM, signal.SIGINT, -signal.SIGTERM % 128, -signal.SIGINT % 128)
     assert err == "gpuctl: interrupted.\n"
-    gone = f"while grep -lq {program} /proc/[0-9]*/cmdline 2>/dev/null; do sleep 0.02; done"
-    assert LocalHost().run(["timeout", "10", "bash", "-c", gone.replace("nvidia-smi", "nvidia-sm[i]")], 15).ok
+    assert until(lambda: not is_running(int(born.read_text())))

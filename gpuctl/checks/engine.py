@@ -9,9 +9,11 @@ from typing import Any, TypeVar, get_type_hints
 
 from gpuctl.checks.compare.dates import dated
 from gpuctl.checks.mendable import led_by_gpuctl
+from gpuctl.checks.order import behind_dpkg
 from gpuctl.checks.public import public
 from gpuctl.checks.waiving import waive
 from gpuctl.facts.gather import Facts
+from gpuctl.facts.machine.system import System
 from gpuctl.frozen import dataclass
 from gpuctl.model import Action, CannotTell, Evidence, Fact, Finding, Remedy, Report, Status, usual_action
 
@@ -31,9 +33,13 @@ LAYERS: Mapping[str, tuple[str, ...]] = {
     "waivers": (),
     "outlook": (),
 }
-"""Each layer with the layers it rests on: where one of those failed, asking further would only show symptoms."""
+"""Each layer with the layers it rests on: where one of those failed, asking further would only show symptoms.
+
+Only what explains that failure is asked all the same.
+"""
 EXPLAINED_BY: Mapping[str, tuple[str, ...]] = {
     "kernel": ("driver",),
+    "packages": ("kernel",),
     "docker": ("hardware",),
     "toolkit": ("kernel",),
     "registration": ("kernel", "cdi"),
@@ -158,13 +164,16 @@ def diagnose(facts: Facts) -> Report:
     causes: dict[str, str] = {}
     for layer, bases in LAYERS.items():
         cause = next((causes[base] for base in bases if base in causes), None)
-        checks = asked[layer]
-        found.update((one.id, skipped(one, cause) if cause else ask(one, facts)) for one in checks)
+        heard = [one for one in asked[layer] if cause is None or cause in one.explains]
+        found.update((one.id, ask(one, facts)) for one in heard)
+        found.update((one.id, skipped(one, cause)) for one in asked[layer] if cause and one not in heard)
         folded = {**found, **_folded(found)}
-        broken = cause or next((one.id for one in checks if folded[one.id].status is Status.FAIL), None)
+        broken = cause or next((one.id for one in heard if folded[one.id].status is Status.FAIL), None)
         if broken:
             causes[layer] = broken
-    told = (led_by_gpuctl(one, facts) for one in folded.values())
+    system = facts.get(System)
+    rooted = [_at_root(one, folded) for one in folded.values()]
+    told = (led_by_gpuctl(one, facts) for one in (behind_dpkg(rooted, system) if system else rooted))
     findings = tuple(sorted(map(public, told), key=_severity))
     return waive(Report(findings), facts)
 
@@ -217,6 +226,12 @@ def _folded(found: Mapping[str, Finding]) -> dict[str, Finding]:
         if symptom not in causes and root(cause) != symptom:
             causes[symptom] = cause
     return {symptom: skipped(CHECKS[symptom], root(symptom)) for symptom in causes}
+
+
+def _at_root(finding: Finding, found: Mapping[str, Finding]) -> Finding:
+    """A later layer's check may explain what an earlier one's others were said to rest on."""
+    cause = finding.rests_on and found[finding.rests_on].rests_on
+    return _at_root(skipped(CHECKS[finding.id], cause), found) if cause else finding
 
 
 def _suspicions(found: Mapping[str, Finding]) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from gpuctl.compat.knowledge.gpus.gpus import Gpu, find_gpu, gpu_of_device, gpu_of_nvml
@@ -11,6 +11,7 @@ from gpuctl.compat.tables.loader import architectures
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.pci import Pci
 from gpuctl.facts.gpu.tegra import Tegra
+from gpuctl.facts.machine.kernel import Kernel
 from gpuctl.model import CannotTell
 
 T = TypeVar("T")
@@ -26,6 +27,20 @@ def compat_gpus(pci: Pci, driver: Driver) -> tuple[Gpu, ...]:
         return tuple(gpu_of_nvml(gpu.name or "", gpu.compute_capability, gpu.brand) for gpu in told)
     usable = [gpu for gpu in pci.gpus.get() or () if gpu.driver != "vfio-pci"]
     return tuple(known for gpu in usable if (known := gpu_of_device(gpu.device)) is not None)
+
+
+def gpus_here(pci: Pci, driver: Driver) -> tuple[Gpu, ...]:
+    """Returns the GPUs that NVML reports, and those on the PCI bus that it leaves out, set aside ones as well.
+
+    Raises CannotTell when neither could be looked at.
+    """
+    told = driver.gpus.value or ()
+    usable = [gpu for gpu in pci.gpus.value or () if gpu.driver != "vfio-pci"]
+    if not told or len(told) >= len(usable):
+        return compat_gpus(pci, driver)
+    addresses = {gpu.pci for gpu in told}
+    missed = (gpu_of_device(gpu.device) for gpu in usable if gpu.address not in addresses)
+    return (*compat_gpus(pci, driver), *filter(None, missed))
 
 
 def silent_gpus(pci: Pci, driver: Driver) -> tuple[Gpu, ...]:
@@ -46,16 +61,25 @@ def gpu_of_board(tegra: Tegra) -> Gpu | None:
     return find_gpu(product) if product else None
 
 
+def by_nvgpu(tegra: Tegra, kernel: Kernel) -> bool:
+    """Returns whether nvgpu drives all GPUs here: on a Jetson up to Orin, where the module nvidia is for the display
+    alone, and nothing has nvidia-uvm.
+
+    Source: https://docs.nvidia.com/jetson/archives/r39.2/DeveloperGuide/SD/Kernel/DisplayConfigurationAndBringUp/NvLoadDisplayModulesService.html
+    """
+    return tegra.by_csv and "nvgpu" in (kernel.modules.value or ())
+
+
 def _unknown(name: str) -> Gpu:
     return Gpu(name, "", "unknown")
 
 
-def wanting(pci: Pci, driver: Driver, open_module: str) -> tuple[str, ...]:
-    """Returns the architectures among this host's GPUs whose stance to the open kernel module is `open_module`.
+def wanting(gpus: Iterable[Gpu], open_module: str) -> tuple[str, ...]:
+    """Returns the architectures among the GPUs whose stance to the open kernel module is `open_module`.
 
     "no": they need the proprietary one; "required": they run on the open one only.
     """
-    rows = (architectures().get(gpu.compute_capability) for gpu in compat_gpus(pci, driver))
+    rows = (architectures().get(gpu.compute_capability) for gpu in gpus)
     return tuple(sorted({row.architecture for row in rows if row and row.open_module == open_module}))
 
 

@@ -9,28 +9,54 @@ from typing import TYPE_CHECKING
 from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
 from gpuctl.compat.knowledge.install_commands import (
+    ROLLING_SUSE,
     PackageHost,
     compiler_note,
     driver_commands,
     install_commands,
     last_branch,
     off_branch,
+    one_driver_serves,
 )
-from gpuctl.compat.knowledge.keepers import NVIDIA, KeeperRow, keepers, way_of
+from gpuctl.compat.knowledge.keepers import NVIDIA, KeeperRow, keepers, way_beyond, way_of
+from gpuctl.compat.knowledge.kernel_headers import headers_package
 from gpuctl.compat.knowledge.lifetimes import by_codename, release_of
 from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.kernel import DkmsModule
 from gpuctl.facts.machine.system import System
+from gpuctl.facts.packages.packages import PREFERENCES, REPOSITORY, TOOLKIT
 from gpuctl.facts.toolkit.toolkit import OPERATOR, Toolkit
 from gpuctl.model import Disturbs, Remedy
 
 if TYPE_CHECKING:
     from gpuctl.facts.containerd.containerd import Containerd
     from gpuctl.facts.docker.docker import Docker
+    from gpuctl.facts.packages.packages import Packages
 
+_BRING = ("apt-get", "dnf", "yum", "zypper", "ubuntu-drivers")
+"""The programs that leave held packages as they are."""
+_UNHOLDS = {
+    "apt": ("apt-mark", "unhold"),
+    "dnf": ("dnf", "versionlock", "delete"),
+    "yum": ("yum", "versionlock", "delete"),
+    "zypper": ("zypper", "removelock"),
+}
+"""apt-mark(8), dnf-versionlock(8), yum-versionlock(1), zypper(8)."""
+_SWITCHES_ON = {
+    "prime-select": command("prime-select", "on-demand"),
+    "system76-power": command("system76-power", "graphics", "hybrid"),
+    "envycontrol": command("envycontrol", "-s", "hybrid"),
+    "supergfxctl": command("supergfxctl", "--mode", "Hybrid"),
+}
+DOWNGRADES = 1000
+"""Above this priority apt takes an older package in the place of a newer: apt_preferences(5)."""
 INSTALLS = ("apt", "dnf", "yum", "zypper")
 """The package managers by which gpuctl installs the toolkit."""
+NO_ONE_DRIVER = (
+    "No one driver drives all of these GPUs together: take those out that need another one, or give them to virtual"
+    " machines (vfio-pci)."
+)
 _REMOVES = {"apt": "apt-get", "dnf": "dnf", "yum": "yum", "zypper": "zypper"}
 
 
@@ -58,12 +84,50 @@ def install_toolkit(system: System, text: str) -> Remedy:
     return own_first(remedy, system, command("gpuctl", "install-runtime", "--install"))
 
 
-def other_toolkit(system: System, toolkit: Toolkit, text: str) -> Remedy:
-    """Returns the remedy that brings another release of the toolkit: the GPU Operator's is changed by the operator."""
-    if toolkit.ctk.value and toolkit.ctk.value.path.startswith(OPERATOR):
+def switch_on(system: System, program: str) -> Remedy:
+    """Returns the remedy by which a program that has switched NVIDIA's GPU off switches it on again, from the next boot
+    on.
+    """
+    commands = as_root(system, _SWITCHES_ON[program], command("reboot"))
+    return Remedy(f"{program} has switched NVIDIA's GPU off: switch it on, and reboot.", commands, Disturbs.HOST)
+
+
+def upgrade_toolkit(system: System, packages: Packages, text: str, toolkit: Toolkit | None = None) -> Remedy:
+    """Returns the remedy that brings all of NVIDIA's toolkit to its newest release: what keeps packages of it back goes
+    first, a hold, or that apt puts another's before NVIDIA's.
+
+    So it is one remedy for whatever a newer release mends. The GPU Operator's toolkit is changed by the operator.
+    """
+    if toolkit and toolkit.ctk.value and toolkit.ctk.value.path.startswith(OPERATOR):
         way = "The GPU Operator brings it: upgrade the operator, or set toolkit.version in its ClusterPolicy."
         return Remedy(f"{text} {way}")
-    return install("toolkit", text, system, Disturbs.NOTHING)
+    known = packages.installed.value or {}
+    held = [name for name in TOOLKIT if name in known and known[name].held]
+    first = packages.policy.value.before_nvidias if packages.policy.value else None
+    prefer = _prefer_nvidias(max(first.priority, DOWNGRADES) + 1) if first else ()
+    upgrade = install("toolkit", text, system, Disturbs.NOTHING)
+    if not upgrade.commands:
+        return upgrade
+    said = (
+        f"First have apt prefer NVIDIA's packages to those of priority {first.priority}." if first else None,
+        f"{' and '.join(held)} {'are' if len(held) > 1 else 'is'} held: let go first, and hold all of them or none."
+        if held
+        else None,
+    )
+    commands = (*as_root(system, *prefer), *_let_go(system, held), *upgrade.commands)
+    return replace(upgrade, text=" ".join(filter(None, (upgrade.text, *said))), commands=commands)
+
+
+def _prefer_nvidias(priority: int) -> tuple[Command, ...]:
+    """What names packages counts before what names none: apt_preferences(5)."""
+    lines = (f"Package: {' '.join(TOOLKIT)}", f"Pin: origin {REPOSITORY.rstrip('/')}", f"Pin-Priority: {priority}")
+    file = f"{PREFERENCES[1]}/nvidia-container-toolkit"
+    return (command("printf", "%s\\n", *lines, Shell.PIPE, Shell.SUDO, "tee", file),)
+
+
+def _let_go(system: System, names: Sequence[str]) -> tuple[Command, ...]:
+    program = _UNHOLDS.get(system.package_manager.value or "")
+    return as_root(system, command(*program, *operands(*names))) if program and names else ()
 
 
 def own_first(remedy: Remedy, system: System, own: Command) -> Remedy:
@@ -84,9 +148,14 @@ def install_driver(
     `version`: of the module that runs, which libraries have to meet. `branch`: the one that `text` names; None: that
     which gpuctl recommends for the GPUs.
     """
+    if not one_driver_serves(gpus):
+        return Remedy(NO_ONE_DRIVER, (), Disturbs.HOST)
     row = kept_by_another(keeper)
     if row is not None:
-        return _kept(text, row, system, keeper, gpus, version or "", module=False)
+        beyond = way_beyond(row, target(system).version, branch) if branch else None
+        if beyond:
+            return Remedy(f"{text} {beyond}", (), Disturbs.HOST)
+        return unheld(_kept(text, row, system, keeper, gpus, version or "", module=False), system, keeper)
     recommended = None if branch or version else _recommended_branch(gpus)
     commands = driver_commands(gpus, target(system), branch or recommended)
     off, note = (
@@ -95,7 +164,23 @@ def install_driver(
     )
     ended = package_may_be_gone(target(system)) if commands else None
     said = " ".join(filter(None, (text, off, f"Before it: {note}." if note else None, ended)))
-    return Remedy(said, commands, Disturbs.HOST)
+    return unheld(Remedy(said, commands, Disturbs.HOST), system, keeper)
+
+
+def unheld(remedy: Remedy, system: System, keeper: Keeper) -> Remedy:
+    """Returns the remedy with the holds on the driver's packages lifted first, where a package manager brings it.
+
+    Some held and others not are how a driver's parts come apart.
+    """
+    held = sorted(name for name, one in (keeper.packages.value or {}).items() if one.held)
+    lift = _UNHOLDS.get(system.package_manager.value or "")
+    if not held or lift is None or not any(word in _BRING for one in remedy.commands for word in one.words):
+        return remedy
+    names = ", ".join(held)
+    text = (
+        f"{remedy.text} Held packages stay as they are ({names}): lift the holds first; hold all of them then, or none."
+    )
+    return replace(remedy, text=text, commands=(*as_root(system, command(*lift, *operands(*held))), *remedy.commands))
 
 
 def package_may_be_gone(host: PackageHost) -> str | None:
@@ -121,7 +206,7 @@ def install_module(text: str, system: System, keeper: Keeper, gpus: Sequence[Gpu
     row = kept_by_another(keeper)
     if row is None:
         return install_driver(text, system, keeper, gpus)
-    return _kept("" if row.module_way else text, row, system, keeper, gpus, "", module=True)
+    return unheld(_kept("" if row.module_way else text, row, system, keeper, gpus, "", module=True), system, keeper)
 
 
 def enrol_key(system: System, keeper: Keeper, is_dkms: bool) -> Remedy:
@@ -140,11 +225,14 @@ def enrol_key(system: System, keeper: Keeper, is_dkms: bool) -> Remedy:
 def _kept(
     text: str, row: KeeperRow, system: System, keeper: Keeper, gpus: Sequence[Gpu], version: str, module: bool
 ) -> Remedy:
+    here = target(system)
     values = {
-        "kernel": system.kernel.value or "",
+        "kernel": here.kernel,
+        "headers": headers_package(here.manager, here.kernel),
+        "upgrade": "dup" if here.distribution in ROLLING_SUSE else "update",
         "branch": keeper.branch.value or "",
         "version": version,
-        "architecture": system.architecture.value or "",
+        "architecture": here.architecture,
     }
     way, commands = way_of(row, module, last_branch(gpus), system.euid.value == 0, values)
     return Remedy(f"{text} {way}".strip(), commands, Disturbs.HOST)

@@ -144,23 +144,24 @@ def _described(
     from gpuctl.compat.knowledge.gpus.gpus import with_brand
 
     if smi is not None:
-        if driver or names or driver_cuda:
-            raise ValueError("--smi tells the driver and the GPUs: --driver, --driver-cuda and --gpu do not go with it")
-        told = _of_smi(smi)
+        if names or driver_cuda:
+            raise ValueError("--smi tells the GPUs, and the driver's CUDA: --gpu and --driver-cuda do not go with it")
+        described_gpus(driver, [])  # raises for what is no driver
+        told = _of_smi(smi, driver)
         return replace(told, gpus=with_brand(told.gpus, brand))
     check_cuda_option(driver_cuda)
     gpus = with_brand(described_gpus(driver, names), brand)
     return Machine(driver, gpus, driver_cuda=driver_cuda)
 
 
-def _of_smi(file: typer.FileBinaryRead) -> Machine:
+def _of_smi(file: typer.FileBinaryRead, driver: str | None) -> Machine:
     from gpuctl.bounds import TooLong, whole
     from gpuctl.compat.ask.encodings import encoding_of
     from gpuctl.compat.ask.smi import LARGEST, machine_of_smi
 
     try:
         content = whole(file.read, LARGEST)
-        return machine_of_smi(content.decode(encoding_of(content), "replace"))
+        return machine_of_smi(content.decode(encoding_of(content), "replace"), driver)
     except TooLong as error:
         raise ValueError(f"{file.name}: it is {error.words}, and nvidia-smi prints no such amount") from None
     except ValueError as error:

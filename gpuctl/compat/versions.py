@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from gpuctl.frozen import dataclass
@@ -11,6 +12,14 @@ Version = tuple[int, ...]
 
 _DRIVER = regex(r"[0-9]{2,4}(\.[0-9]{1,4}){1,3}")
 _PACKAGED = regex(r"(?:[0-9]{1,2}:)?([0-9]{2,4}(?:\.[0-9]{1,4}){1,3})-[rv]?[0-9][0-9A-Za-z.+~_-]{0,60}")
+_CALLED = regex(
+    r"(?:[rv]|(?:nvidia|cuda-drivers)(?:-[a-z][a-z0-9_]*)*[-:])?([0-9]{3,4}(?:\.[0-9]{1,4}){0,3})"
+    r"(?:-(?:server|open|dkms|grid))*(?:\.run)?",
+    re.IGNORECASE,
+)
+"""As NVIDIA's documents call a branch, and as its packages and installers are called. Sources:
+https://packages.ubuntu.com/source/jammy/nvidia-graphics-drivers-535-server,
+https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/, https://www.nvidia.com/en-us/drivers/unix/"""
 _CUDA = regex(r"[0-9]{1,2}(\.[0-9]{1,2}(\.[0-9]{1,4})?)?")
 _RELEASE = regex(r"v?([0-9]{1,9})\.([0-9]{1,9})(?:\.([0-9]{1,9}))?(?:[-~+.](.*))?")
 _LEADING = regex(r"[0-9]{1,9}(\.[0-9]{1,9})*(?![0-9])")
@@ -49,11 +58,12 @@ def leading(text: str) -> str:
 
 
 def driver_number(text: str) -> str:
-    """Returns a driver's version without what a package manager adds to it, and any other text as it is.
+    """Returns a driver's version or branch without what packages and documents add to it, any other text as it is.
 
-    535.183.01 of 535.183.01-0ubuntu0.22.04.1, of 3:535.183.01-1.el9 and of 535.183.01-v1.7.0.
+    535.183.01 of 535.183.01-0ubuntu0.22.04.1, of 3:535.183.01-1.el9 and of NVIDIA-Linux-x86_64-535.183.01.run; 535 of
+    R535 and of nvidia-driver-535-server-open.
     """
-    match = _PACKAGED.fullmatch(text.strip())
+    match = _PACKAGED.fullmatch(text.strip()) or _CALLED.fullmatch(text.strip())
     return match[1] if match else text.strip()
 
 

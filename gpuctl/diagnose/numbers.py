@@ -27,6 +27,7 @@ _CALL = (
 _NUMBER = rb"0{0,3}(\d{1,3})(?![0-9]|\.\d|x)"
 _SAYS = _BEFORE + rb"{0,5}?" + _FAILED
 """What stands between the name of an interface and the number of its error."""
+_CUDA_CALL = rb"(?:rt)?" + _CALL + rb"?" + _SAYS
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,10 @@ def _form(kind: str, begins: bytes, rest: bytes, in_words: bool = False) -> _For
 _FORMS = (
     _form("xid", b"xid", rb"\((?:pci:)?[0-9a-f]{4,8}:[0-9a-f:.]{2,12}\)[:,]?"),
     _form("xid", b"xid", rb"(?:-|(?:s|errors?|code|event|critical|[:=#(])*)", in_words=True),
-    _form("cuda", b"cuda", rb"(?:driverlibraryfailedto[a-z]{3,40}?[:=]?|(?:rt)?" + _CALL + rb"?" + _SAYS + rb")"),
-    _form("cuda", b"cuinit", rb"(?:\(\w{0,20}\))?" + _SAYS),
+    _form(
+        "cuda", b"cud", rb"(?:a(?:driverlibraryfailedto[a-z]{3,40}?[:=]?|" + _CUDA_CALL + rb")|rivergetversion\(\):)"
+    ),
+    _form("cuda", b"cuinit", rb"(?:\(\):|(?:\(\w{0,20}\))?" + _SAYS + rb")"),
     _form("cuda", b"initfailure", rb"[:=]?"),
     _form("cuda", b"cudafailedtoinitialize", rb".{0,120}?\(error"),
     _form("cuda", b"fromcudagetdevicecount", rb".{0,160}?error"),

@@ -11,11 +11,13 @@ from gpuctl.facts.docker.containers import DockerContainers
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gpu.devices import Devices
 from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.firmware import Firmware
 from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.licence import Licence
 from gpuctl.facts.gpu.pci import Pci
 from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.gpu.wsl import WslLibraries
+from gpuctl.facts.gpu.xorg import Xorg
 from gpuctl.facts.job_runtimes import JobRuntimes
 from gpuctl.facts.kubelet.kubelet import Kubelet
 from gpuctl.facts.machine.disks import Disks
@@ -43,9 +45,11 @@ EVERY_SUBJECT: Tuple[type, ...] = (
     Kernel,
     Driver,
     Devices,
+    Firmware,
     Keeper,
     Licence,
     WslLibraries,
+    Xorg,
     Docker,
     Containerd,
     Podman,

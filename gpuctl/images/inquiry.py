@@ -38,9 +38,12 @@ def answer_to(asked: Inquiry) -> Compatibility:
 
     Raises ValueError for what is no CUDA version, and for what is no image's name.
     """
-    from gpuctl.compat.answer.answer import check
+    from gpuctl.compat.answer.answer import check, without_gpu
     from gpuctl.compat.knowledge.branch_ends import branch_ends
 
+    for_cpu = None if asked.image else without_gpu(asked.question, asked.described.driver)
+    if for_cpu:
+        return for_cpu
     branch = asked.described.driver or ""
     ends = branch_ends(branch)
     if ends:

@@ -16,7 +16,8 @@ from gpuctl.host.decode import object_in, objects_in, parse_object, text_in
 from gpuctl.host.look.reading import Reading, failure
 from gpuctl.k8s.plugin import ILL
 
-BETWEEN_LOOKS = 1.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 1.0
+"""Seconds between two looks at pods."""
 UNPLACED_SECONDS = 5.0
 """For the scheduler to place a pod: an autoscaler takes longer, and a GPU that others hold does not come free."""
 AT_ONCE = 20
@@ -158,7 +159,7 @@ def _refused(one: P, answer: Reading) -> Refused[P]:
 
 
 def _waited_for(pods: Pods, left: dict[str, P], seconds: float) -> Iterator[PodEnd[P]]:
-    began = time.monotonic()
+    began, pause = time.monotonic(), FIRST_PAUSE
     while left:
         states = _states(pods)
         waited = time.monotonic() - began
@@ -168,7 +169,8 @@ def _waited_for(pods: Pods, left: dict[str, P], seconds: float) -> Iterator[PodE
                 del left[name]
                 yield end
         if left:
-            time.sleep(BETWEEN_LOOKS)
+            time.sleep(pause)
+            pause = min(LONGEST_PAUSE, 2 * pause)
 
 
 def _states(pods: Pods) -> Mapping[str, Mapping[str, Any]]:

@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,13 +19,12 @@ from pathlib import Path
 from simhost.bed import Bed
 from simhost.dockerd import busybox_tar
 from simhost.host import REPOSITORY
-from simhost.process import Done, run
+from simhost.process import PATIENCE, Done, run, until
 from simhost.toolkit import NAMES, Toolkit
 
 CGROUPS = Path("/sys/fs/cgroup")
 PREFIX = "gpuctl-bed-"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-BOOT_SECONDS, STOP_SECONDS = 60, 20
 DIES_WITH_US = ("setpriv", "--pdeathsig=KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc")
 UNIFIED = {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "yes"}
 NSPAWN = (
@@ -70,7 +68,7 @@ class BootedHost:
             self.close()
             raise
 
-    def run(self, *argv: str, stdin: str | bytes = "", timeout: float = 120, env: Mapping[str, str] = {}) -> Done:
+    def run(self, *argv: str, stdin: str | bytes = "", timeout: float = PATIENCE, env: Mapping[str, str] = {}) -> Done:
         """The result of a command inside."""
         variables = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", **env}
         enter = ["nsenter", f"--target={self._leader}", "-m", "-p", "-n", "-u", "-i", "-C", "-r", "-w"]
@@ -111,11 +109,12 @@ class BootedHost:
         self._process.kill()
         self._process.wait()
         self._console.close()
-        end = time.monotonic() + STOP_SECONDS
-        while (groups := list(_groups(self.name))) and time.monotonic() < end:
-            time.sleep(0.05)  # the kernel ends the processes in its own time
-            for group in groups:
-                _remove_group(group)
+        until(self._is_gone)  # the kernel ends the processes in its own time
+
+    def _is_gone(self) -> bool:
+        for group in _groups(self.name):
+            _remove_group(group)
+        return not list(_groups(self.name))
 
     def _join_own_groups(self) -> None:
         for hierarchy in _hierarchies():
@@ -127,18 +126,19 @@ class BootedHost:
             (group / "cgroup.procs").write_text("0")
 
     def _wait_until_booted(self) -> None:
-        end = time.monotonic() + BOOT_SECONDS
-        while (state := self._state()) not in ("running", "degraded"):
-            if time.monotonic() > end or self._process.poll() is not None:
-                self._console.seek(0)
-                raise RuntimeError(f"the host did not boot ({state}):\n{self._console.read().decode()[-4000:]}")
-            time.sleep(0.1)
+        until(lambda: self._is_up() or self._process.poll() is not None)
+        if not self._is_up():
+            self._console.seek(0)
+            raise RuntimeError(f"the host did not boot ({self._state()}):\n{self._console.read().decode()[-4000:]}")
         self._open_groups()
+
+    def _is_up(self) -> bool:
+        return self._state() in ("running", "degraded")
 
     def _state(self) -> str:
         if not self._leader:
             return "no systemd yet"
-        return self.run("systemctl", "is-system-running", timeout=BOOT_SECONDS).out.strip()
+        return self.run("systemctl", "is-system-running", "--wait").out.strip()
 
     @property
     def _leader(self) -> int:

@@ -16,7 +16,6 @@ from .dockerd import SYSTEM_PATH, _mounts_below, busybox_tar
 from .process import Done, run, until
 
 CONTAINERD = Path("/usr/bin/containerd")
-START_SECONDS, STOP_SECONDS = 15, 10
 
 
 class Containerd:
@@ -49,13 +48,13 @@ class Containerd:
         return [str(self.program), *(word for name, place in places.items() for word in (f"--{name}", str(place)))]
 
     def start(self) -> None:
-        """Returns when the daemon answers. Raises RuntimeError with its log when it does not within 15 seconds."""
+        """Returns when the daemon answers. Raises RuntimeError with its log when it does not."""
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 self.argv, env=self._env(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         self._pidfile.write_text(str(process.pid))
-        until(lambda: self.ctr("version").code == 0 or process.poll() is not None, START_SECONDS)
+        until(lambda: self.ctr("version").code == 0 or process.poll() is not None)
         if process.poll() is not None or self.ctr("version").code:
             raise RuntimeError("containerd did not start:\n" + self.log.read_text()[-4000:])
 
@@ -63,7 +62,7 @@ class Containerd:
         """Ends the daemon; its containers live on."""
         with suppress(FileNotFoundError, ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)
-            until(lambda: not _alive(self.pid), STOP_SECONDS)
+            until(lambda: not _alive(self.pid))
 
     def ctr(self, *argv: str) -> Done:
         """The result of `ctr ARGV…` against this daemon, in Kubernetes's namespace."""

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from .process import Done, run, until
+from .process import PATIENCE, Done, run, until
 
 DOCKERD = "/usr/sbin/dockerd"
 PIVOT = Path(__file__).parent / "pivot.py"
@@ -28,7 +28,6 @@ LOADER = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aar
 GLIBC = (LOADER, *(f"/lib/{MACHINE}-linux-gnu/{name}" for name in ("libc.so.6", "libdl.so.2", "libpthread.so.0")))
 APPLETS = ("sh", "cat", "echo", "env", "false", "ls", "ps", "sleep", "touch", "true")
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-START_SECONDS, STOP_SECONDS = 30, 20
 
 
 class Dockerd:
@@ -68,7 +67,7 @@ class Dockerd:
         return self._process.pid
 
     def start(self) -> None:
-        """Returns when the daemon answers. Raises RuntimeError with its log when it does not within 30 seconds."""
+        """Returns when the daemon answers. Raises RuntimeError with its log when it does not."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command(),
@@ -78,16 +77,16 @@ class Dockerd:
                 stderr=log,
                 start_new_session=True,
             )
-        until(lambda: self.answers() or not self._running(), START_SECONDS)
+        until(lambda: self.answers() or not self._running())
         if not self.answers():
             raise RuntimeError("dockerd did not start:\n" + self.log.read_text()[-4000:])
 
     def answers(self) -> bool:
         """Whether the daemon answers on its socket."""
-        connection = http.client.HTTPConnection("localhost", timeout=5)
+        connection = http.client.HTTPConnection("localhost")
         try:
             connection.sock = socket.socket(socket.AF_UNIX)
-            connection.sock.settimeout(5)
+            connection.sock.settimeout(PATIENCE)
             connection.sock.connect(str(self.socket))
             connection.request("GET", "/_ping")
             return connection.getresponse().status == 200
@@ -102,7 +101,7 @@ class Dockerd:
             return
         self._process.terminate()
         try:
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -122,13 +121,16 @@ class Dockerd:
         """Ends everything that this daemon started and removes its files; does nothing the second time."""
         if not self.root.exists():
             return
-        if self._process is not None and self.answers():
-            self._remove_containers()
-        self.stop()
+        if self._process is not None:
+            if self.answers():
+                self._remove_containers()
+            self._process.kill()  # it takes a second to end by itself
+            self._process.wait()
+            self._process = None
         leftovers = self._leftovers()
         for pid in leftovers:
             _kill(pid)
-        until(lambda: not any(map(_command_line, leftovers)), STOP_SECONDS)
+        until(lambda: not any(map(_command_line, leftovers)))
         for place in _mounts_below(self.root):
             subprocess.run(["umount", "--lazy", place], check=False)
         shutil.rmtree(self.root)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, undetermined, warned
-from gpuctl.checks.gpus import compat_gpus, understood
-from gpuctl.checks.remedies import as_root, driver_is_apart, install, install_driver, kernel_log, reset
-from gpuctl.command import command
+from gpuctl.checks.gpus import by_nvgpu, compat_gpus, gpus_here, understood
+from gpuctl.checks.layers.kernel import REFUSES
+from gpuctl.checks.remedies import as_root, driver_is_apart, install, install_driver, kernel_log, reset, unheld
+from gpuctl.command import command, operands
 from gpuctl.compat.answer.answer import driver_verdict
 from gpuctl.compat.knowledge.keepers import JETPACK, NVIDIA
 from gpuctl.compat.knowledge.lifetimes import ending
@@ -13,9 +14,12 @@ from gpuctl.compat.tables.loader import driver_branch
 from gpuctl.compat.versions import compare, parse_driver
 from gpuctl.facts.gpu.devices import Devices
 from gpuctl.facts.gpu.driver import Driver
+from gpuctl.facts.gpu.driver_packages import driver_version
 from gpuctl.facts.gpu.keeper import GUESTS, Keeper
 from gpuctl.facts.gpu.nvml import NvmlGpu
 from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.gpu.tegra import Tegra
+from gpuctl.facts.machine.kernel import Kernel
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.logs import DRIVER
 from gpuctl.model import Action, Disturbs, Evidence, Remedy
@@ -59,9 +63,24 @@ def _one_version(system: System, pci: Pci, driver: Driver, keeper: Keeper) -> Re
     library, file = driver.library_version.value, driver.file_version.value
     if library and file and compare(library, file) != 0:
         text = f"Bring module and libraries to one version: the next boot loads the module {file}."
-        return install_driver(text, system, keeper, compat_gpus(pci, driver))
+        return _upgrade_behind(text, system, keeper) or install_driver(text, system, keeper, compat_gpus(pci, driver))
     text = "Reboot, so that the installed module is loaded (or stop all GPU programs and reload the modules)."
     return Remedy(text, as_root(system, command("reboot")), Disturbs.HOST)
+
+
+def _upgrade_behind(text: str, system: System, keeper: Keeper) -> Remedy | None:
+    """The packages of apt's that are behind others of their branch are brought to the same; None where none are."""
+    versions = {
+        name: version for name, one in (keeper.packages.value or {}).items() if (version := driver_version(one))
+    }
+    newest = max(versions.values(), key=parse_driver, default="")
+    branch = newest.partition(".")[0] + "."
+    behind = sorted(name for name, one in versions.items() if one.startswith(branch) and compare(one, newest) != 0)
+    if not behind or system.package_manager.value != "apt":
+        return None
+    install = command("apt-get", "install", "-y", *operands(*behind))
+    commands = as_root(system, command("apt-get", "update"), install, command("reboot"))
+    return unheld(Remedy(f"{text} Packages are behind the others ({newest}).", commands, Disturbs.HOST), system, keeper)
 
 
 @check("driver.nvml", explains=_ASK_NVML)
@@ -206,31 +225,43 @@ def branch_supported(driver: Driver) -> Judgement | None:
     return warned(f"Driver branch {branch.branch} {end}.", driver.version, remedy=remedy)
 
 
-@check("driver.supports-gpus")
+@check("driver.supports-gpus", explains=(*REFUSES, "driver.start-log", "driver.nvml", *_ASK_NVML))
 def supports_gpus(system: System, pci: Pci, driver: Driver, keeper: Keeper) -> Judgement | None:
-    """A driver branch drops old architectures and does not know new ones: Kepler ends with 470, Volta with 580."""
+    """A driver branch drops old architectures and does not know new ones: Kepler ends with 470, Volta with 580.
+
+    One that knows none of the GPUs does not stay in the kernel: then the installed one is judged.
+    """
     version = driver.version.get()
-    capabilities = {gpu.compute_capability for gpu in compat_gpus(pci, driver)}
+    gpus = gpus_here(pci, driver)
+    capabilities = {gpu.compute_capability for gpu in gpus}
     if version is None or not capabilities:
         return None
     reasons = [reason for one in sorted(capabilities) if (reason := driver_verdict(version, one)) is not None]
-    if not reasons:
+    runs = driver.loaded_version.value or driver.nvml_version.value
+    if not reasons or (not runs and len(reasons) < len(capabilities)):
         return passed("The driver supports every GPU's architecture", driver.version)
-    remedy = install_driver("Install a driver that drives these GPUs.", system, keeper, compat_gpus(pci, driver))
+    remedy = install_driver("Install a driver that drives these GPUs.", system, keeper, gpus)
     return failed(reasons[0].message, driver.version, Evidence(reasons[0].source, reasons[0].message), remedy=remedy)
 
 
 @check("driver.device-nodes", explains=("kernel.uvm-loaded",))
-def device_nodes(system: System, driver: Driver, devices: Devices) -> Judgement | None:
-    """Programs reach the GPUs through /dev/nvidia0, nvidiactl and nvidia-uvm; the toolkit hands these to containers."""
-    if driver.nvml_version.value is None or system.machine.value in ("wsl1", "wsl2"):
+def device_nodes(system: System, driver: Driver, devices: Devices, tegra: Tegra, kernel: Kernel) -> Judgement | None:
+    """Programs reach the GPUs through /dev/nvidia0, nvidiactl and nvidia-uvm; the toolkit hands these to containers.
+
+    On a Jetson up to Orin they go by nvgpu's nodes instead.
+    """
+    is_elsewhere = system.machine.value in ("wsl1", "wsl2") or by_nvgpu(tegra, kernel)
+    if driver.nvml_version.value is None or is_elsewhere:
         return None
     nodes = {node.path for node in devices.nodes.get() or ()}
-    missing = [path for path in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvidia-uvm") if path not in nodes]
+    modules, within = kernel.modules.value, system.machine.value == "container"
+    of_uvm = within or modules is None or "nvidia_uvm" in modules  # else kernel.uvm-loaded tells
+    wanted = ("/dev/nvidiactl", "/dev/nvidia0", *(("/dev/nvidia-uvm",) if of_uvm else ()))
+    missing = [path for path in wanted if path not in nodes]
     seen = Evidence(devices.nodes.source, ", ".join(sorted(nodes)) or "none")
     if not missing:
         return passed(f"{len(nodes)} device nodes are there", seen)
-    if system.machine.value == "container":
+    if within:
         return _not_passed_on(system, missing[0], seen)
     remedy = Remedy("Have nvidia-modprobe make them.", as_root(system, command("nvidia-modprobe", "-c=0", "-u")))
     return warned(f"The device node {missing[0]} is missing.", seen, remedy=remedy)
@@ -262,9 +293,12 @@ def device_permissions(devices: Devices) -> Judgement | None:
     closed = [node for node in gates if node.mode & 0o006 != 0o006]
     if not closed:
         return passed("Every user may open the device nodes", Evidence(devices.nodes.source, f"{len(gates)} nodes"))
-    seen = Evidence(closed[0].path, f"mode {closed[0].mode:o}")
+    seen = [Evidence(node.path, f"mode {node.mode:o}") for node in closed]
     remedy = Remedy(
-        "Where that is not meant: NVreg_DeviceFileMode=0666 in modprobe.d, then reload the module.",
+        "Where that is not meant: NVreg_DeviceFileMode=0666 in modprobe.d, then reload the module. Where it is, "
+        "its users are in the nodes' group, and rootless Podman keeps that by --group-add keep-groups.",
         (command("grep", "-rn", "NVreg_DeviceFile", "/etc/modprobe.d"),),
     )
-    return warned(f"{closed[0].path} is closed to other users (mode {closed[0].mode:o}).", seen, remedy=remedy)
+    modes = ", ".join(sorted({f"{node.mode:o}" for node in closed}))
+    which = f"{closed[0].path} is" if len(closed) == 1 else f"{len(closed)} device nodes are"
+    return warned(f"{which} closed to other users (mode {modes}).", *seen, remedy=remedy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
-from gpuctl.checks.remedies import remove_packages
+from gpuctl.checks.remedies import remove_packages, switch_on
 from gpuctl.command import command, operands
 from gpuctl.compat.tables.loader import pci_device
 from gpuctl.facts.gpu.driver import Driver
@@ -38,6 +38,9 @@ def gpu_present(system: System, pci: Pci, driver: Driver) -> Judgement:
     pci.gpus.get()
     others = sorted({_VENDORS.get(gpu.vendor, f"vendor {gpu.vendor}") for gpu in pci.others.value or ()})
     only = f" (only {' and '.join(others)} graphics)" if others else ""
+    if pci.switched_off.value:
+        remedy = switch_on(system, pci.switched_off.value)
+        return failed(f"No NVIDIA GPU is visible to this host{only}: it is off.", pci.switched_off, remedy=remedy)
     return failed(f"No NVIDIA GPU is visible to this host{only}.", pci.gpus, remedy=_find_a_gpu(system))
 
 

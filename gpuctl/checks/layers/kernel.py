@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
-from gpuctl.checks.gpus import compat_gpus, wanting
+from gpuctl.checks.gpus import by_nvgpu, compat_gpus, gpus_here, wanting
 from gpuctl.checks.mendable import TOOLKIT
 from gpuctl.checks.remedies import (
     as_root,
@@ -13,12 +13,14 @@ from gpuctl.checks.remedies import (
     install_driver,
     install_module,
     kept_by_another,
+    switch_on,
 )
 from gpuctl.command import Shell, command
 from gpuctl.compat.knowledge.keepers import OPERATOR
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.kernel import Kernel
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.logs import KERNEL
@@ -26,6 +28,12 @@ from gpuctl.model import Disturbs, Evidence, Remedy
 
 OWN_DRIVERS = {"nouveau": ("nouveau", "nouveau"), "NovaCore": ("nova", "nova_core")}
 """The kernel's own drivers as PCI names them: what they are called, and their module."""
+PROPRIETARY = "NVIDIA"
+"""The licence of the proprietary module; the open one's is "Dual MIT/GPL"."""
+
+
+REFUSES = ("kernel.module-loaded", "kernel.secure-boot", "kernel.nouveau")
+"""What is so where the module takes none of the GPUs, and is no cause of it: modprobe would be refused again."""
 
 
 def _runs(driver: Driver, kernel: Kernel) -> bool:
@@ -52,6 +60,31 @@ def driver_installed(system: System, pci: Pci, kernel: Kernel, driver: Driver, k
     remedy = install_driver("Install the driver.", system, keeper, compat_gpus(pci, driver))
     seen = (kernel.module_file, driver.smi, keeper.driver)
     return failed("No NVIDIA driver is installed.", *seen, remedy=remedy)
+
+
+@check(
+    "kernel.packages-whole",
+    explains=(
+        *("kernel.driver-installed", "kernel.module-built", "kernel.module-loaded", "kernel.secure-boot"),
+        *("driver.version-agrees", "driver.nvml", "driver.nvidia-smi", "packages.dpkg-whole"),
+    ),
+)
+def packages_whole(system: System, driver: Driver, keeper: Keeper) -> Judgement | None:
+    """Where dpkg was interrupted within the driver's packages, its parts are those of the one before, or none: dpkg(1).
+
+    Those that work all the same are told of with all other packages.
+    """
+    if system.package_manager.value != "apt":
+        return None
+    cut = sorted(name for name, one in (keeper.packages.value or {}).items() if not one.whole)
+    if not cut or driver.nvml_version.value is not None:
+        return passed(
+            "The driver's packages are whole, or work", Evidence(keeper.packages.source, f"{len(cut)} cut off")
+        )
+    seen = Evidence(keeper.packages.source, ", ".join(cut))
+    ends = command("dpkg", "--configure", "-a"), command("apt-get", "-f", "install", "-y"), command("reboot")
+    remedy = Remedy("Let dpkg and apt end what they began.", as_root(system, *ends), Disturbs.HOST)
+    return failed(f"dpkg was interrupted within the driver's packages: {seen.text}.", seen, remedy=remedy)
 
 
 @check(
@@ -152,47 +185,54 @@ def module_built(system: System, pci: Pci, kernel: Kernel, driver: Driver, keepe
 
 
 @check("kernel.module-loaded")
-def module_loaded(system: System, kernel: Kernel, driver: Driver) -> Judgement:
+def module_loaded(system: System, pci: Pci, kernel: Kernel, driver: Driver) -> Judgement:
     """Without NVIDIA's module in the kernel, NVML, nvidia-smi and the toolkit all fail, each in its own words."""
     if _runs(driver, kernel):
         return passed("The NVIDIA module is loaded", driver.loaded_version)
     if "nvidia" in (kernel.modules.get() or ()):
         return passed("The NVIDIA module is loaded", kernel.modules)
     commands = as_root(system, command("modprobe", "nvidia"), command("dmesg", Shell.PIPE, "tail", "-n", "20"))
-    return failed(
-        "The NVIDIA kernel module is not loaded.",
-        kernel.modules,
-        driver.loaded_version,
-        remedy=Remedy("Load the module; the kernel log says why if it refuses.", commands),
-    )
+    remedy = Remedy("Load the module; the kernel log says why if it refuses.", commands)
+    if pci.switched_off.value:
+        remedy = switch_on(system, pci.switched_off.value)
+    seen = (kernel.modules, driver.loaded_version, pci.switched_off)
+    return failed("The NVIDIA kernel module is not loaded.", *seen, remedy=remedy)
 
 
 @check("kernel.uvm-loaded")
-def uvm_loaded(system: System, kernel: Kernel, driver: Driver) -> Judgement | None:
-    """CUDA needs nvidia_uvm beside nvidia. It is loaded on first use by nvidia-modprobe, where that is installed."""
+def uvm_loaded(system: System, kernel: Kernel, tegra: Tegra) -> Judgement | None:
+    """CUDA needs nvidia_uvm beside nvidia. It is loaded on first use by nvidia-modprobe, where that is installed.
+
+    On a Jetson up to Orin it goes by nvgpu instead.
+    """
     modules = kernel.modules.get() or ()
-    if "nvidia" not in modules:
+    if "nvidia" not in modules or by_nvgpu(tegra, kernel):
         return None
     if "nvidia_uvm" in modules:
         return passed("nvidia_uvm is loaded", kernel.modules)
     if system.machine.value == "container":
         remedy = Remedy("Load it on the host, at every boot: nvidia-modprobe -u -c=0. Nothing in here can.")
         return warned("nvidia_uvm is not loaded on the host: CUDA may find no GPU.", kernel.modules, remedy=remedy)
-    remedy = Remedy("Load it now.", as_root(system, command("nvidia-modprobe", "-u", "-c=0")))
+    remedy = Remedy("Load it now.", as_root(system, command("nvidia-modprobe", "-c=0", "-u")))
     return warned("nvidia_uvm is not loaded: nvidia-smi works, CUDA may not.", kernel.modules, remedy=remedy)
 
 
-@check("kernel.module-flavour")
-def module_flavour(system: System, pci: Pci, driver: Driver, keeper: Keeper) -> Judgement | None:
-    """The open module runs Turing and newer; Maxwell, Pascal and Volta need the proprietary one, Blackwell the open."""
-    is_open = driver.open_module.get()
-    if is_open is None:
+@check("kernel.module-flavour", explains=REFUSES)
+def module_flavour(system: System, pci: Pci, kernel: Kernel, driver: Driver, keeper: Keeper) -> Judgement | None:
+    """The open module runs Turing and newer; Maxwell, Pascal and Volta need the proprietary one, Blackwell the open.
+
+    One that drives none of the GPUs does not stay in the kernel: then the installed one is judged, by its licence.
+    """
+    loaded, licence = driver.open_module.get(), kernel.module_license.value
+    if loaded is None and (licence is None or _runs(driver, kernel)):
         return None
-    flavour = "open" if is_open else "proprietary"
-    wrong = wanting(pci, driver, "no" if is_open else "required")
-    if not wrong:
-        return passed(f"The {flavour} kernel module suits these GPUs", driver.open_module)
+    seen = kernel.module_license if loaded is None else driver.open_module
+    is_open = licence != PROPRIETARY if loaded is None else loaded
+    flavour, gpus = "open" if is_open else "proprietary", gpus_here(pci, driver)
+    wrong = wanting(gpus, "no" if is_open else "required")
+    if not wrong or (loaded is None and any(gpu.architecture not in wrong for gpu in gpus)):
+        return passed(f"The {flavour} kernel module suits these GPUs", seen)
     text = f"Install the driver with the {'proprietary' if is_open else 'open'} module."
-    remedy = install_driver(text, system, keeper, compat_gpus(pci, driver))
+    remedy = install_driver(text, system, keeper, gpus)
     message = f"The {flavour} kernel module does not run {' and '.join(wrong)} GPUs."
-    return failed(message, driver.open_module, remedy=remedy)
+    return failed(message, seen, remedy=remedy)

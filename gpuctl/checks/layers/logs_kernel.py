@@ -15,8 +15,9 @@ from gpuctl.facts.machine.system import System
 from gpuctl.model import Action, Disturbs, Evidence, Remedy
 from gpuctl.regex import regex
 
+# The other BARs are the read-only memory's and those of virtual functions, without which the driver starts.
 _NO_ROOM = regex(
-    r"BAR \d+(?: \[[^\]]*\])?: (?:can't assign; no space|no space for|failed to assign)"
+    r"(?<!VF )BAR [0-5](?: \[[^\]]*\])?: (?:can't assign; no space|no space for|failed to assign)"
     r"|This PCI I/O region assigned to your NVIDIA device is invalid|BAR\d is 0M @ 0x0"
     r"|Can't find an IRQ for your NVIDIA",
     re.IGNORECASE,
@@ -31,7 +32,10 @@ _HANGS = regex(
     r"|self-detected stall .*nvidia"
 )
 _SXID = regex(r"SXid \((?:PCI:)?([0-9a-f:.]+)\): (\d{1,6}), (Fatal|Non-fatal)\b,? ?(.*)", re.IGNORECASE)
-_OF_THE_DRIVER = ("driver.nvml", "driver.nvidia-smi", "driver.gpu-answers", "driver.gpu-count", "driver.start-log")
+_OF_THE_DRIVER = (
+    *("kernel.module-loaded", "driver.nvml", "driver.nvidia-smi", "driver.gpu-answers", "driver.gpu-count"),
+    "driver.start-log",
+)
 
 
 def _about(lines: Iterable[str], address: str) -> list[str]:

@@ -8,6 +8,7 @@ from gpuctl.command import Command, command, operands
 from gpuctl.compat.knowledge.images import cuda_images, parse_tag
 from gpuctl.compat.knowledge.lifetimes import ending, release_of
 from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.disks import Disks, FileSystem
 from gpuctl.facts.machine.kernel import Kernel
 from gpuctl.facts.machine.next_boot import NextBoot, by_release
@@ -77,10 +78,13 @@ def _build(system: System, kernel: Kernel, boot: NextBoot, release: str) -> Reme
 
 
 @check("outlook.distribution")
-def distribution(system: System) -> Judgement | None:
-    """Distributions close security holes until a date; after it, new drivers and engines soon come without packages."""
+def distribution(system: System, tegra: Tegra) -> Judgement | None:
+    """Distributions close security holes until a date; after it, new drivers and engines soon come without packages.
+
+    A Jetson's is a part of JetPack, and is not upgraded by itself.
+    """
     here = system.distribution.get()
-    release = release_of(here.id, here.version) if here else None
+    release = release_of(here.id, here.version) if here and not tegra.release.value else None
     if here is None or release is None:
         return None
     seen = Evidence(release.source, f"{release.id} {release.version}: until {release.end_of_life}")

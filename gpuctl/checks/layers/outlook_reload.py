@@ -141,9 +141,11 @@ def _driver(docker: Docker) -> tuple[Evidence, ...]:
     return (Evidence(docker.daemon.source, f"cgroup driver {daemon.cgroup_driver}"),) if daemon else ()
 
 
-def _of_the_next(system: System, here: DockerPaths, daemon: Daemon, ways: Paths, linked: bool) -> Judgement:
-    """What becomes of containers that are started with --gpus, where none with GPUs is seen to run."""
-    path = ways.runtimes.get(daemon.default_runtime, ways.flag)
+def _of_the_next(system: System, here: DockerPaths, daemon: Daemon, ways: Paths, linked: bool) -> Judgement | None:
+    """What becomes of containers that are started with GPUs, where none with GPUs is seen to run."""
+    path = here.of_the_next(daemon.default_runtime)
+    if path is None:
+        return None
     would = Held("Docker", "", path, None)
     if not _loses(would, linked):
         return passed(f"A daemon-reload leaves containers their GPUs ({path.value})", *_driver(here.docker))

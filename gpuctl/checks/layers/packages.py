@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, passed, warned
 from gpuctl.checks.layers.docker import GPUS_FLAG_SINCE, at_least
-from gpuctl.checks.remedies import as_root, install, remove_packages
+from gpuctl.checks.remedies import as_root, install, remove_packages, upgrade_toolkit
 from gpuctl.command import command, operands
 from gpuctl.facts.docker.docker import Docker
+from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.system import DOCKER_ARCHITECTURES, System
-from gpuctl.facts.packages.packages import REPLACED, REPOSITORY, TOOLKIT, Offer, Packages, is_whole
+from gpuctl.facts.packages.packages import REPLACED, TOOLKIT, Offer, Packages, is_whole
 from gpuctl.facts.packages.sources import APT_LIST, Source, contradictions
 from gpuctl.model import Disturbs, Evidence, Remedy
 
@@ -125,38 +126,31 @@ def toolkit_preferred(system: System, packages: Packages) -> Judgement | None:
     policy, installed = packages.policy.get(), packages.installed.get() or {}
     if policy is None and packages.manager.get() == "apt" and is_whole(installed):
         return passed("The toolkit is installed as a whole, and apt has no other to choose", *_versions(packages))
-    theirs = [offer for offer in policy.offers if _is_nvidias(offer)] if policy else []
-    if not policy or not theirs or not policy.candidate:
+    nvidias, chosen = (policy.nvidias, policy.before_nvidias) if policy else (None, None)
+    if not policy or not nvidias or not policy.candidate:
         return None
-    if policy.candidate in [offer.version for offer in theirs]:
+    if chosen is None:
         return passed(f"apt takes {TOOLKIT[0]} {policy.candidate} of NVIDIA's repository", packages.policy)
-    chosen = next(offer for offer in policy.offers if offer.version == policy.candidate)
-    message = f"apt puts {TOOLKIT[0]} {chosen.version} before {theirs[0].version} of NVIDIA's repository."
-    return warned(message, *map(_offer, (chosen, theirs[0])), remedy=_take(system, theirs[0].version))
-
-
-def _is_nvidias(offer: Offer) -> bool:
-    return any(REPOSITORY in place for place in offer.places)
+    message = f"apt puts {TOOLKIT[0]} {chosen.version} before {nvidias.version} of NVIDIA's repository."
+    remedy = upgrade_toolkit(system, packages, "Install all of NVIDIA's packages.")
+    return warned(message, *map(_offer, (chosen, nvidias)), remedy=remedy)
 
 
 def _offer(offer: Offer) -> Evidence:
     return Evidence("apt-cache policy", f"{offer.version}: priority {offer.priority}, {', '.join(offer.places)}")
 
 
-def _take(system: System, version: str) -> Remedy:
-    names = (f"{name}={version}" for name in TOOLKIT)
-    text = "Install all of NVIDIA's packages in one version."
-    return Remedy(text, as_root(system, command("apt-get", "install", "-y", *names)), Disturbs.NEW_CONTAINERS)
-
-
 @check("packages.leftovers")
-def leftovers(system: System, packages: Packages, docker: Docker) -> Judgement | None:
+def leftovers(system: System, packages: Packages, docker: Docker, tegra: Tegra) -> Judgement | None:
     """nvidia-docker2 and nvidia-container-runtime ended with toolkit 1.14.0, and hold back a newer toolkit's packages.
 
+    On a Jetson they are JetPack's own, which nvidia-container and nvidia-jetpack depend on.
     Source: https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/release-notes.html
     """
     installed = packages.installed.get()
-    if not installed or not any(name in installed for name in TOOLKIT) or _has_no_gpus(docker):
+    if not installed or not any(name in installed for name in TOOLKIT):
+        return None
+    if tegra.release.value or _has_no_gpus(docker):
         return None
     left = [name for name in REPLACED if name in installed and installed[name].version]
     seen = _versions(packages)

@@ -113,19 +113,20 @@ def default_runtime(system: System, docker: Docker) -> Judgement | None:
 
 
 @check(HOOK_VISIBLE)
-def hook_visible(system: System, docker: Docker, toolkit: Toolkit, tegra: Tegra) -> Judgement | None:
+def hook_visible(system: System, here: DockerPaths) -> Judgement | None:
     """dockerd looks for nvidia-container-runtime-hook on its own PATH, which is not the one of a login shell.
 
     Docker 29.2 and later looks for nvidia-cdi-hook too; a specification without either of them serves --device alone.
     """
+    docker, toolkit = here.docker, here.toolkit
     daemon = daemon_of(docker)
     if daemon is None or not at_least(daemon, GPUS_FLAG_SINCE) or is_outside(docker, system):
         return None
-    if docker.process.get() is None:
+    if docker.process.get() is None or here.hook_refuses:
         return None
     if docker.hook_file.get():
         return passed("dockerd finds the hook on its PATH", docker.hook_file)
-    if tegra.by_csv or gpus_by_cdi(docker, toolkit):
+    if here.tegra.by_csv or gpus_by_cdi(docker, toolkit):
         return None
     return _hook_out_of_sight(system, docker, daemon, toolkit)
 

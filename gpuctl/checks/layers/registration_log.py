@@ -68,10 +68,15 @@ class LogEntry:
     message: str
 
     @property
+    def is_error(self) -> bool:
+        """Whether it is told as one, or at no level."""
+        level = _LEVEL.match(self.message)
+        return level is None or level[level.lastindex or 0] not in _NO_FAILURE
+
+    @property
     def fails(self) -> re.Match[str] | None:
         """The core of a GPU container's failure, where it tells of one."""
-        level = _LEVEL.match(self.message)
-        return None if level and level[level.lastindex or 0] in _NO_FAILURE else _CONTAINER.search(self.message)
+        return _CONTAINER.search(self.message) if self.is_error else None
 
     @property
     def kind(self) -> str | None:
@@ -119,7 +124,7 @@ def container_log(
     if not read:
         closed = next((log for log in engines.values() if log.unknown is not None), None)
         return unread(closed) if closed else None
-    entries = sorted((one for unit, log in read.items() for one in _entries(unit, log)), key=lambda one: one.at)
+    entries = sorted((one for unit, log in read.items() for one in entries_of(unit, log)), key=lambda one: one.at)
     failures = [one for one in entries if one.fails]
     if not failures:
         seen = (Evidence(log.source, "no such line") for log in read.values())
@@ -152,8 +157,8 @@ def _complaint(last: LogEntry, read: dict[str, Fact[tuple[str, ...]]]) -> Judgem
     return warned(message, Evidence(read[last.unit].source, last.line), remedy=remedy)
 
 
-def _entries(unit: str, log: Fact[tuple[str, ...]]) -> Iterator[LogEntry]:
-    """What the daemon itself wrote."""
+def entries_of(unit: str, log: Fact[tuple[str, ...]]) -> Iterator[LogEntry]:
+    """Yields what the daemon itself wrote."""
     for line in log.value or ():
         found = _ENTRY.match(line)
         if found and found[2] in _DAEMONS:

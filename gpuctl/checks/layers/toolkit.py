@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
+from collections.abc import Iterator
+
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.engine_here import is_outside
 from gpuctl.checks.paths.engines import EnginePaths
 from gpuctl.checks.paths.ways import BEHIND_THE_RUNTIME
-from gpuctl.checks.remedies import as_root, install, install_toolkit, other_toolkit
+from gpuctl.checks.remedies import as_root, install, install_toolkit, upgrade_toolkit
 from gpuctl.command import command
 from gpuctl.compat.knowledge.releases import toolkit_cves
 from gpuctl.compat.versions import compare, leading
@@ -15,6 +18,8 @@ from gpuctl.facts.gpu.keeper import Keeper
 from gpuctl.facts.gpu.tegra import CSV_FOLDER, Tegra
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.packages.logs import TOOLKIT
+from gpuctl.facts.packages.packages import TOOLKIT as PACKAGES
+from gpuctl.facts.packages.packages import Packages
 from gpuctl.facts.toolkit.toolkit import Part, Toolkit
 from gpuctl.model import ENGINES, Disturbs, Evidence, Fact, Remedy
 
@@ -106,20 +111,38 @@ def csv(system: System, toolkit: Toolkit, tegra: Tegra) -> Judgement | None:
 
 
 @check("toolkit.versions-agree", follows=TOOLKIT)
-def versions_agree(system: System, toolkit: Toolkit) -> Judgement | None:
-    """The toolkit and libnvidia-container are released together; mixed repositories leave them apart."""
-    ctk, cli = toolkit.ctk.get(), toolkit.cli.get()
-    if ctk is None or cli is None or not leading(ctk.version) or not leading(cli.version):
+def versions_agree(system: System, toolkit: Toolkit, packages: Packages, tegra: Tegra) -> Judgement | None:
+    """The toolkit's programs, its packages and libnvidia-container are released together; a hold, or a mix of
+    repositories, leaves them apart. JetPack before 6 brings them so: https://repo.download.nvidia.com/jetson/, r35.
+
+    Source: https://github.com/NVIDIA/nvidia-container-toolkit/issues/1091
+    """
+    ctk = toolkit.ctk.get()
+    if ctk is None or not leading(ctk.version) or compare(leading(tegra.release.value or "") or "36", "36") < 0:
         return None
-    if compare(leading(ctk.version), leading(cli.version)) == 0:
-        return passed(f"All parts are version {ctk.version}", _part(toolkit.ctk), _part(toolkit.cli))
-    message = f"nvidia-ctk is {ctk.version} and nvidia-container-cli is {cli.version}."
-    remedy = other_toolkit(system, toolkit, "Take all parts from one repository.")
-    return warned(message, _part(toolkit.ctk), _part(toolkit.cli), remedy=remedy)
+    parts = dict(_versions(toolkit, packages))
+    newest = max(parts.values(), key=lambda version: tuple(map(int, version.split("."))))
+    seen = [Evidence(TOOLKIT, f"{name} {version}") for name, version in parts.items()]
+    older = [f"{name} is {version}" for name, version in parts.items() if compare(version, newest) != 0]
+    if not older:
+        return passed(f"All parts are version {ctk.version}", *seen)
+    message = f"{' and '.join(older)}; the rest of the toolkit is {newest}."
+    remedy = upgrade_toolkit(system, packages, "Take all parts from one repository.", toolkit)
+    return warned(message, *seen, remedy=remedy)
+
+
+def _versions(toolkit: Toolkit, packages: Packages) -> Iterator[tuple[str, str]]:
+    """The version of each program that was asked for it, and of each package."""
+    for part in (toolkit.ctk, toolkit.cli, toolkit.runtime, toolkit.hook):
+        if part.value and leading(part.value.version):
+            yield posixpath.basename(part.value.path), leading(part.value.version)
+    for name, package in (packages.installed.value or {}).items():
+        if name in PACKAGES and leading(package.version):
+            yield name, leading(package.version)
 
 
 @check("toolkit.version-safe")
-def version_safe(system: System, toolkit: Toolkit) -> Judgement | None:
+def version_safe(system: System, toolkit: Toolkit, packages: Packages) -> Judgement | None:
     """Older toolkits let a hostile image out of its container (NVIDIA/nvidia-container-toolkit security advisories)."""
     ctk = toolkit.ctk.get()
     version = leading(ctk.version) if ctk else ""
@@ -133,7 +156,7 @@ def version_safe(system: System, toolkit: Toolkit) -> Judgement | None:
     return warned(
         f"Toolkit {version} has known holes ({names}), closed in {newest.fixed}.",
         _part(toolkit.ctk),
-        remedy=other_toolkit(system, toolkit, "Upgrade the toolkit."),
+        remedy=upgrade_toolkit(system, packages, "Upgrade the toolkit.", toolkit),
     )
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.mendable import OWN_CHECK
+from gpuctl.checks.paths.engines import EnginePaths
 from gpuctl.checks.paths.ways import InForce, ToolkitInUse, Way, release
-from gpuctl.checks.remedies import as_root, other_toolkit
+from gpuctl.checks.remedies import as_root, upgrade_toolkit
 from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.knowledge.errors.faults import faults_of
 from gpuctl.compat.knowledge.toolkit_settings import SPOILT, default_of, strangers
@@ -18,6 +19,7 @@ from gpuctl.facts.gpu.keeper import GUESTS
 from gpuctl.facts.machine.isolation import Isolation
 from gpuctl.facts.machine.logs import Logs
 from gpuctl.facts.machine.system import System
+from gpuctl.facts.packages.packages import Packages
 from gpuctl.facts.toolkit.settings import LDCONFIG, LDCONFIGS, MODE, NO_CGROUPS, OPERATORS, ROOT, ToolkitSettings
 from gpuctl.facts.toolkit.toolkit import Toolkit
 from gpuctl.model import Disturbs, Evidence, Remedy
@@ -237,7 +239,9 @@ def wishes(names: Iterable[str], system: System, here: ToolkitInUse) -> dict[str
 
 
 @check("toolkit.cgroup-v2")
-def cgroup_v2(system: System, isolation: Isolation, toolkit: Toolkit, found: ToolkitSettings) -> Judgement | None:
+def cgroup_v2(
+    system: System, isolation: Isolation, toolkit: Toolkit, found: ToolkitSettings, packages: Packages
+) -> Judgement | None:
     """libnvidia-container before 1.8.0 does not know cgroup v2: "cgroup subsystem devices not found"."""
     cli = toolkit.cli.get()
     version = leading(cli.version) if cli else ""
@@ -248,23 +252,34 @@ def cgroup_v2(system: System, isolation: Isolation, toolkit: Toolkit, found: Too
     settings = found.settings.value
     if compare(version, CGROUP_V2_SINCE) >= 0 or (settings and settings.values.get(NO_CGROUPS) is True):
         return passed(f"libnvidia-container {version} knows cgroup v2", isolation.cgroup_v2)
-    remedy = other_toolkit(system, toolkit, "Upgrade the toolkit.")
+    remedy = upgrade_toolkit(system, packages, "Upgrade the toolkit.", toolkit)
     message = f"libnvidia-container {version} does not know this host's cgroup v2: every GPU container fails."
     seen = Evidence(toolkit.cli.source, f"version {version}")
     return failed(message, seen, isolation.cgroup_v2, remedy=remedy)
 
 
 @check("toolkit.release-faults")
-def release_faults(system: System, toolkit: Toolkit) -> Judgement | None:
-    """Some releases of the toolkit have a fault that stops containers, which a later one has not any more."""
+def release_faults(system: System, paths: EnginePaths, packages: Packages) -> Judgement | None:
+    """Some releases of the toolkit have a fault that stops containers, which a later one has not any more.
+
+    What is one engine's alone counts where that runs: containerd's where it serves CRI.
+    """
+    toolkit = paths.toolkit.toolkit
     ctk = toolkit.ctk.get() or toolkit.cli.get()
     version = leading(ctk.version) if ctk else ""
     if not version:
         return None
-    faults = faults_of(version)
+    faults = [fault for fault in faults_of(version) if fault.engine is None or _is_here(fault.engine, paths)]
     if not faults:
         return passed(f"No known fault in toolkit {version}", Evidence(toolkit.ctk.source, version))
     newest = faults[-1]
-    remedy = other_toolkit(system, toolkit, f"Upgrade the toolkit to {newest.fixed} or later.")
+    remedy = upgrade_toolkit(system, packages, f"Upgrade the toolkit to {newest.fixed} or later.", toolkit)
     seen = (Evidence(fault.source, fault.text) for fault in faults)
     return warned(f"Toolkit {version} has a fault: {newest.text}.", *seen, remedy=remedy)
+
+
+def _is_here(engine: str, paths: EnginePaths) -> bool:
+    """Whether it runs containers here. Distributions of Kubernetes write the files of their containerd themselves."""
+    containerd = paths.toolkit.containerd
+    has_cri = containerd.cri.value is not None or containerd.cri.unknown is not None
+    return engine in paths.used and (engine != "containerd" or (containerd.flavour.value == "plain" and has_cri))

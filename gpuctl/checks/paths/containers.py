@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from gpuctl.checks.engine import together
 from gpuctl.checks.layers.docker import gpus_by_cdi, only_cdi_devices
-from gpuctl.checks.paths.ways import OF_MODE, GpuPath, bound_mode, in_force, is_nvidias
+from gpuctl.checks.paths.ways import OF_MODE, GpuPath, Way, bound_mode, docker_ways, in_force, is_nvidias
 from gpuctl.facts.docker.containers import Container, DeviceRequest
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gpu.tegra import Tegra
@@ -78,6 +78,36 @@ class DockerPaths:
         by_cdi = gpus_by_cdi(self.docker, self.toolkit) or only_cdi_devices(self.docker, self.toolkit)
         flag = GpuPath.CDI if by_cdi else GpuPath.HOOK
         return Paths(flag, {"nvidia": self._of(None), **runtimes})
+
+    @property
+    def hook_refuses(self) -> bool:
+        """Whether --gpus comes to nothing, as the hook refuses to be called in the mode in force: csv on a Jetson."""
+        try:
+            here = in_force(self.toolkit, self.found, self.tegra)
+            ways = docker_ways(self.docker, self.toolkit)
+            return any(way.start == "hook" and here.fault(MODE, way) is not None for way in ways)
+        except CannotTell:
+            return False
+
+    def of_the_next(self, default_runtime: str) -> GpuPath | None:
+        """Returns the path of a container that is started with GPUs now, where that is its default runtime: by --gpus,
+        or by --runtime=nvidia where that comes to nothing; None where both do. Raises CannotTell.
+        """
+        paths, works = self.paths, [way for way in docker_ways(self.docker, self.toolkit) if self._works(way)]
+        if not works:
+            return None
+        by_runtime = works[0].start == "runtime"
+        return paths.runtimes.get(default_runtime, paths.runtimes["nvidia"] if by_runtime else paths.flag)
+
+    def _works(self, way: Way) -> bool:
+        """Whether its program is there, and no setting spoils it."""
+        program = {"hook": self.docker.hook_file, "runtime": self.docker.runtime_file}.get(way.start)
+        if program is not None and program.unknown is None and program.value is None:
+            return False
+        try:
+            return not in_force(self.toolkit, self.found, self.tegra).spoilt((way,))
+        except CannotTell:
+            return True
 
     def _of(self, program: str | None) -> GpuPath:
         """One that does not tell its version is old, and knows no other mode than legacy."""

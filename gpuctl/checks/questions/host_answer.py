@@ -15,6 +15,7 @@ from gpuctl.compat.ask.question import Machine, Question
 from gpuctl.compat.judge.judge import members
 from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.gpus.gpus import Gpu, with_brand
+from gpuctl.compat.versions import parts
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.gather import Facts
 from gpuctl.facts.gpu.driver import Driver
@@ -83,11 +84,20 @@ def _by_the_keeper(answer: Compatibility, facts: Facts, gpus: Sequence[Gpu]) -> 
     system, keeper = facts.get(System), facts.get(Keeper)
     if not system or not keeper or not kept_by_another(keeper):
         return answer
+    branch = _branch_for(answer, gpus)
     ways = (
-        install_driver(one.text, system, keeper, gpus) if one.disturbs is Disturbs.HOST else one
+        install_driver(one.text, system, keeper, gpus, branch=branch) if one.disturbs is Disturbs.HOST else one
         for one in answer.remedies
     )
     return replace(answer, remedies=tuple(ways))
+
+
+def _branch_for(answer: Compatibility, gpus: Sequence[Gpu]) -> str | None:
+    """The lowest branch whose drivers run all that does not run here without limits; None where no driver would."""
+    cudas = [resolve_cuda(one.cuda) for one in answer.asked if one.verdict is not Verdict.COMPATIBLE]
+    choices = [choose_driver(cuda, gpus, present=answer.driver) for cuda in cudas]
+    lowest = [choice.lowest for choice in choices if choice and choice.lowest]
+    return str(parts(max(lowest, key=parts))[0]) if lowest else None
 
 
 def machine_here(facts: Facts, driver: str | None, described: Sequence[Gpu]) -> Machine:

@@ -107,7 +107,8 @@ def _not_here(found: Recommendation, name: str) -> Recommendation:
 
 def _by_its_keeper(found: Recommendation, system: System, keeper: Keeper, row: KeeperRow) -> Recommendation:
     text = found.remedy.text if found.remedy else "Install the driver."
-    remedy = install_driver(text, system, keeper, found.gpus)
+    branch = found.choice.branch.branch if found.choice and found.choice.branch else None
+    remedy = install_driver(text, system, keeper, found.gpus, branch=branch)
     reason = Reason("host.keeper", f"The driver here is kept by {row.title}.", keeper.driver.source)
     return _noting(replace(found, remedy=remedy, package=None), reason)
 

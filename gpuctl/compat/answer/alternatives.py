@@ -19,7 +19,9 @@ def settled(asks: Sequence[Ask], by_ask: Sequence[tuple[Ruling, ...]]) -> Iterat
     split = {name: found for name, found in places.items() if len({verdicts[place] for place in found}) > 1}
     always = [[place] for place, ask in enumerate(asks) if not ask.optional and not ask.one_of]
     always += [found for found in places.values() if not all(asks[place].optional for place in found)]
-    is_open = all(_one_runs(verdicts[place] for place in found) for found in always) and _one_runs(verdicts)
+    # One of several builds is meant to be chosen; what a single extra brings may be left out.
+    a_choice_runs = _one_runs(verdicts) if places else True
+    is_open = a_choice_runs and all(_one_runs(verdicts[place] for place in found) for found in always)
     for ask, verdict, rulings in zip(asks, verdicts, by_ask, strict=True):
         if ask.one_of in split:
             continue

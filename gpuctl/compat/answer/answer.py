@@ -116,6 +116,15 @@ def check(question: Question, machine: Machine) -> Compatibility:
     )
 
 
+def without_gpu(question: Question, driver: str | None) -> Compatibility | None:
+    """Returns the answer to a question for builds for the CPU alone, whatever the host; None for any other."""
+    if question.at_the_gate or not question.asks or not all(ask.for_cpu for ask in question.asks):
+        return None
+    asked = tuple(JudgedCuda("", ask.by, ask.source, (), Verdict.COMPATIBLE) for ask in question.asks)
+    reasons = tuple(Reason("build.for-cpu", ask.for_cpu, ask.source) for ask in question.asks)
+    return Compatibility(driver, Verdict.COMPATIBLE, asked, reasons=reasons)
+
+
 def brief(question: Question, machine: Machine) -> tuple[Verdict, Reason | None, Requirement | None]:
     """Returns the verdict, the reason that decided and what came of the requirement: `check` without its advice.
 
@@ -208,10 +217,10 @@ def _of_one_chip(product: str, cases: Sequence[_Case]) -> _Case:
 
 def _about_chips(product: str, verdicts: Mapping[str, Verdict]) -> Ruling:
     if len(set(verdicts.values())) == 1:
-        message = f"The same holds for each of its chips: {', '.join(verdicts)}."
+        message = f"The same holds for each that {product} may be: {', '.join(verdicts)}."
         return Ruling(next(iter(verdicts.values())), Reason("gpu.chips-alike", message, _TABLES))
     each = ", ".join(f"{name} is {verdict.value}" for name, verdict in verdicts.items())
-    message = f"Which chip this {product} has decides, and lspci names it: {each}. Give the chip with --gpu."
+    message = f"Which chip this {product} has decides, and lspci names it: {each}. Give that with --gpu."
     return Ruling(Verdict.UNKNOWN, Reason("gpu.chip-decides", message, _TABLES))
 
 

@@ -71,9 +71,12 @@ class Recommendation:
 def recommend(cuda: str | None, machine: Machine, month: str | None = None) -> Recommendation:
     """Returns the recommendation for a CUDA version, an update of one, or None, on at least one GPU.
 
-    `month` (YYYY-MM; None: this one) is when NVIDIA has to support the driver. Raises ValueError where `cuda` or the
-    driver is no version.
+    `month` (YYYY-MM; None: this one) is when NVIDIA has to support the driver. Where chips of a name take different
+    drivers, that the chip decides. Raises ValueError where `cuda` or the driver is no version.
     """
+    product = next((gpu.one_of for gpu in machine.gpus if gpu.one_of), "")
+    if product:
+        return _of_one_chip(cuda, machine, product, month)
     wanted = resolve_cuda(cuda) if cuda else None
     for release in releases_meant(machine.driver) if machine.driver else ():
         parse_driver(release)
@@ -90,6 +93,39 @@ def recommend(cuda: str | None, machine: Machine, month: str | None = None) -> R
         image = newest_image(found.cuda, machine.driver, machine)
         return replace(found, verdict=present.verdict, choice=choice, image=image)
     return _install(wanted, machine, choice, present)
+
+
+def _of_one_chip(cuda: str | None, machine: Machine, product: str, month: str | None) -> Recommendation:
+    others = tuple(gpu for gpu in machine.gpus if gpu.one_of != product)
+    chips = [gpu for gpu in dict.fromkeys(machine.gpus) if gpu.one_of == product]
+    by_chip = {
+        gpu.name: recommend(cuda, replace(machine, gpus=(*others, replace(gpu, one_of=""))), month) for gpu in chips
+    }
+    first = next(iter(by_chip.values()))
+    if len({(one.answer, one.remedy, one.package) for one in by_chip.values()}) == 1:
+        return replace(first, gpus=(*others, replace(chips[0], name=product, one_of="")))
+    each = " ".join(f"With {name}: {_in_short(one)}" for name, one in by_chip.items())
+    message = f"Which chip this {product} has decides, and lspci names it. {each} Give that with --gpu."
+    return replace(
+        first,
+        answer=Advice.UNKNOWN,
+        gpus=(*others, Gpu(product, "", "unknown")),
+        reasons=(Reason("gpu.chip-decides", message, _TABLES),),
+        remedy=None,
+        verdict=None,
+        choice=None,
+        open_module=None,
+        package=None,
+        image=None,
+        newest_cuda=None,
+    )
+
+
+def _in_short(found: Recommendation) -> str:
+    """What a recommendation says, as a clause with its full stop."""
+    if found.remedy is None:
+        return f"driver {found.present} will do." if found.answer is Advice.KEEP else "no driver would do."
+    return f"{found.remedy.text[0].lower()}{found.remedy.text[1:]}"
 
 
 def _said(answer: Advice, cuda: Cuda | None, machine: Machine, reasons: tuple[Reason, ...]) -> Recommendation:

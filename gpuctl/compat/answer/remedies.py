@@ -6,14 +6,13 @@ verdict is left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gpuctl.command import command, operands
 from gpuctl.compat.answer.driver_choice import DriverChoice, choice_remedy, choose_driver, elsewhere
 from gpuctl.compat.ask.asks import Ask, release_ask
-from gpuctl.compat.ask.framework_images import in_catalogue
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.judge.by_code import beside_arm, gpu_and_code
 from gpuctl.compat.judge.by_gpu import gpu_and_toolkit, serving_modules
@@ -34,17 +33,42 @@ if TYPE_CHECKING:
 def remedies(asks: Iterable[Ask], machine: Machine) -> tuple[Remedy, ...]:
     """Returns what would make something that asks run better on a host that has a driver.
 
-    None where it runs, or where nothing can be known.
+    None where it runs, where nothing can be known, and where one of those that fare worst fares no better by any. Of a
+    GPU whose chip is not known it is said for which chip each is.
     """
-    cases = [_Case(ask, machine, _verdict(ask, machine)) for ask in asks if not ask.unknown]
-    troubled = [case for case in cases if case.verdict not in (Verdict.COMPATIBLE, Verdict.UNKNOWN)]
-    found = [one for case in troubled for one in (*_builds(case), *_module(case), *_package(case))]
+    product = next((gpu.one_of for gpu in machine.gpus if gpu.one_of), "")
+    return tuple(_by_chip(tuple(asks), machine, product)) if product else _remedies(asks, machine)
+
+
+def _by_chip(asks: Sequence[Ask], machine: Machine, product: str) -> Iterator[Remedy]:
+    others = tuple(gpu for gpu in machine.gpus if gpu.one_of != product)
+    chips = [gpu for gpu in dict.fromkeys(machine.gpus) if gpu.one_of == product]
+    by_chip = [(gpu, remedies(asks, replace(machine, gpus=(*others, replace(gpu, one_of=""))))) for gpu in chips]
+    if len({found for _, found in by_chip}) == 1:
+        yield from by_chip[0][1]
+        return
+    for gpu, found in by_chip:
+        for one in found:
+            yield replace(one, text=f"If it is {gpu.name}: {one.text[0].lower()}{one.text[1:]}")
+
+
+def _remedies(asks: Iterable[Ask], machine: Machine) -> tuple[Remedy, ...]:
+    cases = [_Case(ask, machine, _verdict(ask, machine)) for ask in asks if ask.cuda]
+    ways = [_ways(case) for case in cases if case.verdict not in (Verdict.COMPATIBLE, Verdict.UNKNOWN)]
+    if not ways or any(not way for way in ways if way.verdict is worst(one.verdict for one in ways)):
+        return ()
     # What the newest of them needs serves the others too: a newer driver runs every older CUDA version.
-    choices = [choice for case in troubled for choice in _bettering(case, case.ask)]
-    if choices:
-        found.append(_driver_remedy(max(choices, key=lambda one: parts(one.lowest or "")), machine))
-    found += [one for case in troubled for one in _images(case)]
-    return tuple(dict.fromkeys(found or (one for case in troubled for one in _with_another_driver(case))))
+    choices = sorted((choice for way in ways for choice in way.drivers), key=lambda one: parts(one.lowest or ""))
+    driver = [_driver_remedy(choices[-1], machine)] if choices else []
+    beside = [way.beside_driver for way in ways if way.beside_driver]
+    if driver and beside:
+        driver = [replace(driver[0], text=_together(dict.fromkeys(beside), driver[0].text))]
+    here = (one for way in ways for one in way.here)
+    return tuple(dict.fromkeys((*here, *driver, *(one for way in ways for one in way.images))))
+
+
+def _together(instead: Iterable[str], driver: str) -> str:
+    return f"Use {', '.join(instead)}, and {driver[0].lower()}{driver[1:]}"
 
 
 def gate_remedies(requirement: Requirement, asked: Set[Verdict]) -> tuple[Remedy, ...]:
@@ -88,11 +112,35 @@ class _Case:
 
     def build(self, release: FrameworkRelease, cuda: str) -> Ask:
         """Returns what a release's build asks for, installed with the same packages."""
-        return replace(release_ask(release, cuda), beside=self.ask.beside)
+        asked = release_ask(release, cuda)
+        return replace(asked, beside=self.ask.beside, beside_unjudged=self.ask.beside_unjudged)
 
     def bettered(self, verdict: Verdict) -> bool:
         """Whether a verdict is better than the present one. What is not known is not."""
         return verdict is not Verdict.UNKNOWN and SEVERITY.index(verdict) < SEVERITY.index(self.verdict)
+
+
+@dataclass(frozen=True)
+class _Ways:
+    """What would better one case: `here` with the driver as it is, `drivers`, `images`.
+
+    Where none of them does alone, `beside_driver` is what to use with one of the drivers.
+    """
+
+    verdict: Verdict
+    here: tuple[Remedy, ...] = ()
+    drivers: tuple[DriverChoice, ...] = ()
+    images: tuple[Remedy, ...] = ()
+    beside_driver: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.here or self.drivers or self.images)
+
+
+def _ways(case: _Case) -> _Ways:
+    here = (*_builds(case), *_module(case), *_package(case))
+    found = _Ways(case.verdict, here, tuple(_bettering(case, case.ask)), tuple(_images(case)))
+    return found or _with_another_driver(case)
 
 
 def _verdict(ask: Ask, machine: Machine) -> Verdict:
@@ -189,14 +237,13 @@ def _nearest(case: _Case, several: Iterable[_Other]) -> tuple[Remedy, ...]:
     return tuple(found[verdict] for verdict in sorted(found, key=SEVERITY.index)[:1])
 
 
-def _with_another_driver(case: _Case) -> Iterator[Remedy]:
-    """Yields what runs here with another driver, where no other build and no other driver would help alone."""
-    ways = [(text, ask, choice) for text, ask in _instead(case) for choice in _bettering(case, ask)]
+def _with_another_driver(case: _Case) -> _Ways:
+    """Returns what runs here with another driver, where no other build and no other driver would help alone."""
+    ways = [(text, choice) for text, ask in _instead(case) for choice in _bettering(case, ask)]
     if not ways:
-        return
-    text, _, choice = next((way for way in ways if not way[2].limited), ways[0])
-    driver = _driver_remedy(choice, case.machine)
-    yield replace(driver, text=f"Use {text}, and {driver.text[0].lower()}{driver.text[1:]}")
+        return _Ways(case.verdict)
+    text, choice = next((way for way in ways if not way[1].limited), ways[0])
+    return _Ways(case.verdict, drivers=(choice,), beside_driver=text)
 
 
 def _instead(case: _Case) -> Iterator[tuple[str, Ask]]:
@@ -235,9 +282,6 @@ def _package(case: _Case) -> Iterator[Remedy]:
     name = f"cuda-compat-{minor.replace('.', '-')}"
     if any(on_jetson_linux(case.machine.driver or "", gpu) for gpu in case.machine.gpus):
         yield Remedy(f"Install {name}, NVIDIA's upgrade of CUDA for Jetson.", disturbs=Disturbs.NEW_CONTAINERS)
-        return
-    if in_catalogue(case.ask.by):
-        yield Remedy(f"{case.ask.by} carries {name}: start it as it is.", disturbs=Disturbs.NEW_CONTAINERS)
         return
     text = (
         f"Install {name} where it runs, and put /usr/local/cuda-{minor}/compat first into LD_LIBRARY_PATH."

@@ -32,11 +32,13 @@ class Ask:
     text here one alone is installed; which one, `decided_by` tells and is not known. `on_arm`: what pip finds on Arm
     where that is not CUDA's. `optional`: it is installed only with an extra or a group that has to be named.
     `constraint` is what a person said of the release ("" where they pinned one, or said nothing): ">=2.0.0,!=2.0.1".
-    `beside` is the code of packages that are installed with it, `unjudged` those of which nothing here tells for which
-    GPUs theirs is.
+    `unjudged` are those of what asks of which nothing here tells for which GPUs their code is. `beside` is the code of
+    packages that are installed with it, `beside_unjudged` those of them of which nothing tells it.
     `without_cuda`: others of `one_of` that ask for none, for the CPU or for another maker's GPUs. `parted`: what its
     file pins side by side though one release requires another than the other's, as sentences.
-    `unknown`: why nothing tells which CUDA version it asks for, as a sentence; `cuda` is "" then.
+    `has_compat`: it is an image that carries CUDA's forward-compatibility package.
+    `unknown`: why nothing tells which CUDA version it asks for, as a sentence; `for_cpu`: that it asks for no GPU, as a
+    sentence. `cuda` is "" then.
     """
 
     cuda: str
@@ -54,8 +56,11 @@ class Ask:
     constraint: str = ""
     beside: tuple[OwnCode, ...] = ()
     unjudged: tuple[str, ...] = ()
+    beside_unjudged: tuple[str, ...] = ()
     without_cuda: tuple[str, ...] = ()
     parted: tuple[str, ...] = ()
+    has_compat: bool = False
+    for_cpu: str = ""
 
     @property
     def tells_gpus(self) -> bool:
@@ -83,6 +88,11 @@ def release_ask(release: FrameworkRelease, cuda: str, by: str = "") -> Ask:
     named = by or f"{release.framework} {release.version}"
     codes = release.codes(cuda)
     return Ask(cuda, named, release.source, release, codes, wheel=True, unjudged=() if codes else (named,))
+
+
+def cpu_ask(by: str, why: str) -> Ask:
+    """Returns the ask of what asks for no GPU. `why` is a sentence."""
+    return Ask("", by, "the tags of the builds", wheel=True, for_cpu=why)
 
 
 def unknown_ask(by: str, why: str, source: str = "gpuctl's tables") -> Ask:

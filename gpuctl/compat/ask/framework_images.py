@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from gpuctl.compat.ask.asks import Ask
-from gpuctl.compat.knowledge.frameworks import FrameworkRelease, NoCuda, NotKnown, next_to_it, releases_of
+from gpuctl.compat.knowledge.frameworks import ForCpu, FrameworkRelease, NotKnown, next_to_it, releases_of
 
 DEEPO = "ufoym/deepo"
 # The images whose monthly releases share a base, by NVIDIA's release notes of the frameworks.
@@ -25,8 +25,18 @@ _CATALOGUE = (
 # In these lies less than in the others, or another program, for which the notes say no, or an older, lowest GPU.
 # Source: https://docs.nvidia.com/deeplearning/tensorrt/container-release-notes/rel_18.12.html
 _FOR_OLDER_GPUS = ("cuda-dl-base", "tensorrt")
-_LAST_TENSORFLOW_1 = "23.03"
-"""Source: https://github.com/NVIDIA/tensorflow/releases"""
+_LIBRARIES_ALONE = "cuda-dl-base"
+"""As in nvidia/cuda there is nothing in it but what CUDA itself is for. Source: https://catalog.ngc.nvidia.com/orgs/nvidia/containers/cuda-dl-base"""
+_LAST_MONTHS = {
+    "tf1": ("TensorFlow 1", "23.03"),
+    "tensorflow": ("TensorFlow", "25.02"),
+    "mxnet": ("MXNet", "24.06"),
+    "py2": ("Python 2", "19.10"),
+}
+"""What images of a name, or with such a word in their tag, have in them, and the last month of such. Sources:
+https://github.com/NVIDIA/tensorflow/releases, and the last release in
+https://docs.nvidia.com/deeplearning/frameworks/tensorflow-release-notes/ (of Python 2: rel_19.10) and
+https://docs.nvidia.com/deeplearning/frameworks/mxnet-release-notes/"""
 _DEEPO_CUDA = re.compile(r"cu[0-9]{2,3}")
 _DEEPO_PLAIN = "cu113"  # what the tags hold that name no CUDA version
 
@@ -44,13 +54,18 @@ def in_catalogue(reference: str) -> bool:
 
 def holds_framework(reference: str) -> bool:
     """Returns whether a framework is in an image that `image_ask` knows, and not what frameworks are built on alone."""
-    return _name_and_tag(reference.partition("@")[0])[0].rpartition("/")[2] not in _FOR_OLDER_GPUS
+    return _image(reference) not in _FOR_OLDER_GPUS
+
+
+def _image(reference: str) -> str:
+    """Returns an image's name without its maker and its tag."""
+    return _name_and_tag(reference.partition("@")[0])[0].rpartition("/")[2]
 
 
 def image_ask(reference: str) -> Ask:
     """Returns what an image asks for; without a tag, what its newest known release does.
 
-    Raises ValueError for an image or a release that is not known, and NoCuda for one that is for the CPU.
+    Raises ValueError for an image or a release that is not known, and ForCpu for one that is for the CPU.
     """
     tagged, _, digest = reference.partition("@")
     name, tag = _name_and_tag(tagged)
@@ -64,7 +79,9 @@ def image_ask(reference: str) -> Ask:
             f"nvcr.io/nvidia/IMAGE:MONTH for {', '.join(_CATALOGUE)}"
         )
     ask = _catalogue_ask(tagged, tag)
-    return replace(ask, codes=(), unjudged=(ask.by,)) if not holds_framework(tagged) else ask
+    if holds_framework(tagged):
+        return ask
+    return replace(ask, codes=(), unjudged=() if _image(tagged) == _LIBRARIES_ALONE else (ask.by,))
 
 
 def _name_and_tag(reference: str) -> tuple[str, str]:
@@ -84,19 +101,21 @@ def _catalogue_ask(reference: str, tag: str) -> Ask:
     months = [release.version for release in releases]
     month = tag.partition("-")[0]
     if not month:
-        return _ask(releases[-1], f"{reference}:{months[-1]} (the newest known)")
+        return replace(_ask(releases[-1], f"{reference}:{months[-1]} (the newest known)"), has_compat=True)
     if month not in months:
         # Months are written so that they sort as text.
         near = next_to_it([known for known in months if known < month], [known for known in months if known > month])
         raise NotKnown(f"NGC release {month!r} is not known here: {near}")
-    if "tf1" in tag.split("-") and month > _LAST_TENSORFLOW_1:
-        raise NotKnown(f"NVIDIA's images of TensorFlow 1 end with {_LAST_TENSORFLOW_1}: there is no {reference}")
-    return _ask(releases[months.index(month)], reference)
+    for word in (*tag.split("-"), _image(reference)):
+        held, last = _LAST_MONTHS.get(word, ("", month))
+        if month > last:
+            raise NotKnown(f"NVIDIA's images of {held} end with {last}: there is no {reference}")
+    return replace(_ask(releases[months.index(month)], reference), has_compat=True)
 
 
 def _deepo_ask(tag: str) -> Ask:
     if "cpu" in tag:
-        raise NoCuda(f"{DEEPO}:{tag} is for the CPU and asks for no CUDA")
+        raise ForCpu(f"{DEEPO}:{tag} is for the CPU and asks for no CUDA")
     known = {release.version: release for release in releases_of(DEEPO)}
     named = _DEEPO_CUDA.search(tag)
     version = named[0] if named else "" if "py36" in tag or "py27" in tag else _DEEPO_PLAIN

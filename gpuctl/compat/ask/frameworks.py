@@ -11,11 +11,12 @@ from gpuctl.compat.ask.asks import Ask, release_ask
 from gpuctl.compat.ask.framework_images import image_ask, is_image
 from gpuctl.compat.judge.rulings import resolve_cuda
 from gpuctl.compat.knowledge.frameworks import (
+    ForCpu,
     FrameworkRelease,
-    NoCuda,
     NotKnown,
     cuda_of_tag,
     next_to_it,
+    release_covering,
     releases_of,
 )
 from gpuctl.compat.knowledge.indirect import indirect_packages
@@ -129,11 +130,11 @@ def package_ask(requirement: Requirement, index: str = "", pinned: Sequence[str]
         _refuse_without_cuda(name, tag)
     chosen = version or _newest_fitting(requirement, releases, cuda)
     label = f"{name}[{extra}] {chosen}" if extra else f"{name} {chosen}"
-    release = _release_of(chosen, releases)
+    release = None if chosen.epoch else release_covering(chosen.base_version, releases)
     if release is None:
         return _unlisted(label, chosen, None if extra else cuda, releases)
     if not release.builds:
-        raise NoCuda(f"{label} is a build for the CPU and asks for no CUDA: the GPU's is tensorflow-gpu")
+        raise ForCpu(f"{label} is a build for the CPU and asks for no CUDA: the GPU's is tensorflow-gpu")
     build, remark = _build(label, release, cuda, pinned)
     newest = "the newest known that fits" if requirement.specifier else "the newest known"
     remarks = ("" if version else newest, _as(release, chosen), remark)
@@ -191,7 +192,7 @@ def _refuse_without_cuda(name: str, tag: str) -> None:
     if tag:
         raise NotKnown(f"the build {tag!r} of {name} is not known here: known are tags such as cu121")
     if name in _FOR_GPUS:
-        raise NoCuda(f"{name} alone is a build for the CPU and asks for no CUDA: for a GPU it has {_FOR_GPUS[name]}")
+        raise ForCpu(f"{name} alone is a build for the CPU and asks for no CUDA: for a GPU it has {_FOR_GPUS[name]}")
 
 
 def _newest_fitting(requirement: Requirement, releases: Sequence[FrameworkRelease], cuda: str | None) -> Version:
@@ -208,20 +209,6 @@ def _newest_fitting(requirement: Requirement, releases: Sequence[FrameworkReleas
     return max(fitting)
 
 
-def _release_of(version: Version, releases: Sequence[FrameworkRelease]) -> FrameworkRelease | None:
-    """Returns a version's release, or for one that the table lacks the nearest older one of the same minor version."""
-    from packaging.version import Version
-
-    bare = Version(version.base_version)
-    by_version = {Version(release.version): release for release in releases}
-    if bare in by_version:
-        return by_version[bare]
-    of_minor = [known for known in by_version if (known.major, known.minor) == (bare.major, bare.minor)]
-    older = [known for known in of_minor if known < bare]
-    nearest = of_minor[-1:] if len(bare.release) < 3 else older[-1:] or of_minor[:1]
-    return by_version[nearest[0]] if nearest and not bare.epoch else None
-
-
 def _as(release: FrameworkRelease, version: Version) -> str:
     from packaging.version import Version
 
@@ -234,7 +221,7 @@ def _unlisted(label: str, version: Version, cuda: str | None, releases: Sequence
 
     if cuda and resolve_cuda(cuda).unknown is None:
         return Ask(cuda, label, TAG_SOURCE, wheel=True, unjudged=(label,))
-    older = [release.version for release in releases if Version(release.version) < version]
+    older = [release.until or release.version for release in releases if Version(release.version) < version]
     newer = [release.version for release in releases if Version(release.version) > version]
     raise NotKnown(f"{label} is not known here: {next_to_it(older, newer)}")
 

@@ -8,6 +8,7 @@ from functools import cache, lru_cache
 
 from gpuctl.compat.ask.asks import Ask
 from gpuctl.compat.judge.rulings import resolve_cuda
+from gpuctl.compat.knowledge.frameworks import NotKnown
 from gpuctl.compat.knowledge.images import REPOSITORY, parse_tag
 from gpuctl.compat.tables.loader import load
 from gpuctl.frozen import dataclass
@@ -134,6 +135,22 @@ def with_build(claims: Claims) -> Claims:
     if told is None or told.build is None:
         return claims
     return replace(claims, cuda=claims.cuda or told.cuda, held=told.held, build=told.build)
+
+
+def unlisted_release(reference: str) -> str | None:
+    """Returns why nothing is known of the release that an image's tag names, and which there are; None: it names none,
+    or a known one. Without a full stop.
+    """
+    from gpuctl.compat.ask import publisher_tags
+    from gpuctl.compat.ask.framework_images import image_ask
+
+    try:
+        image_ask(reference)
+    except NotKnown as why:
+        return str(why)
+    except ValueError:
+        return publisher_tags.unlisted_release(reference)
+    return None
 
 
 def _of_framework(reference: str) -> Claims | None:

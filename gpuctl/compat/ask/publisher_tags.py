@@ -7,11 +7,11 @@ from __future__ import annotations
 import re
 
 from gpuctl.compat.ask.asks import Ask, OwnCode, release_ask
-from gpuctl.compat.knowledge.frameworks import FrameworkRelease, releases_of, spelt_out
+from gpuctl.compat.knowledge.frameworks import FrameworkRelease, next_to_it, release_covering, releases_of, spelt_out
 from gpuctl.compat.knowledge.indirect import indirect_packages
 from gpuctl.compat.knowledge.package_code import release_code
 from gpuctl.compat.tables.loader import cuda_versions
-from gpuctl.compat.versions import parts
+from gpuctl.compat.versions import leading, parts
 from gpuctl.frozen import dataclass
 from gpuctl.regex import regex
 
@@ -25,7 +25,7 @@ _MOVING = {"latest", "nightly", "main", "master", "stable", "edge"}
 _OF_NO_RELEASE = regex(r"(?:cuda[0-9]{0,2}|[^0-9])+")
 """server-cuda and server-cuda13, beside which each build has its own, server-cuda13-b9445.
 Source: https://github.com/ggml-org/llama.cpp/blob/master/docs/docker.md"""
-_VERSION = regex(r"(?:^|[-_])v?([0-9]+\.[0-9]+(?:\.[0-9]+)?(?:\.post[0-9]+)?)(?=$|[-_])")
+_VERSION = regex(r"(?:^|[-_])v?([0-9]{1,9}\.[0-9]{1,9}(?:\.[0-9]{1,9})?(?:\.post[0-9]{1,9})?)(?=$|[-_])")
 """2.3.1 of pytorch/pytorch:2.3.1-cuda12.1-cudnn8-runtime and mosaicml/pytorch:2.3.1_cu121-python3.11-ubuntu20.04,
 0.10.2 of vllm/vllm-openai:v0.10.2-cu129, 25.08 of rapidsai/base:25.08-cuda12-py3.12."""
 _TENSORFLOW = "tensorflow/tensorflow"
@@ -70,6 +70,18 @@ def publisher_claim(reference: str) -> TagClaim | None:
     return TagClaim(told, f"its tag, which names CUDA {named}", held, _build(held, tag, told))
 
 
+def unlisted_release(reference: str) -> str | None:
+    """Returns why nothing is known of the release that a tag of TensorFlow's own images names, without a full stop."""
+    repository, tag = _repository_and_tag(reference)
+    version = _VERSION.match(tag) if repository == _TENSORFLOW else None
+    if version is None or _of_tensorflow(tag):
+        return None
+    rows, number = _for_gpus("tensorflow"), parts(leading(version[1]))
+    older = [one.until or one.version for one in rows if parts(one.version) < number]
+    newer = [one.version for one in rows if parts(one.version) > number]
+    return f"TensorFlow {version[1]} is not known here: {next_to_it(older, newer)}"
+
+
 def is_moving(reference: str) -> bool:
     """Returns whether a reference names whatever image is the newest at the time: by such a word in its tag, by a tag
     without the number of any release, or by having neither tag nor digest.
@@ -105,11 +117,16 @@ def _of_tensorflow(tag: str) -> TagClaim | None:
 
 
 def _release(framework: str, version: str) -> FrameworkRelease | None:
-    """Returns a release for GPUs, or for one that the table lacks the newest known of the same minor version."""
+    """Returns a release for GPUs; None for one that the table lacks."""
+    return release_covering(leading(version), _for_gpus(framework))
+
+
+def _for_gpus(framework: str) -> list[FrameworkRelease]:
+    """Returns a framework's releases for GPUs, oldest first; where two packages have one, tensorflow's is the last."""
     rows = releases_of("tensorflow-gpu", "tensorflow") if framework == "tensorflow" else releases_of(framework)
-    minor = ".".join(version.split(".")[:2]) + "."
-    known = [release for release in rows if release.cudas and release.version.startswith(minor)]
-    return next((one for one in known if one.version == version), known[-1] if known else None)
+    return sorted(
+        (release for release in rows if release.cudas), key=lambda one: (parts(one.version), one.framework == framework)
+    )
 
 
 def _build(held: str, tag: str, cuda: str) -> Ask | None:

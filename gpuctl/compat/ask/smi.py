@@ -26,7 +26,9 @@ from dataclasses import replace
 
 from gpuctl.compat.ask.question import Machine
 from gpuctl.compat.judge.named import gpus_beside
+from gpuctl.compat.knowledge.branch_ends import releases_meant
 from gpuctl.compat.knowledge.gpus.gpus import Gpu, with_brand
+from gpuctl.compat.knowledge.jetpack import l4t_of_nvml, of_tegra
 
 LARGEST = 4 * 1024 * 1024
 """Bytes: nvidia-smi -q prints some ten thousand a GPU."""
@@ -50,6 +52,7 @@ _LICENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 """What a vGPU is licensed as is a product of its own: NVIDIA RTX Virtual Workstation."""
+_ON_TEGRA = " (nvgpu)"
 _LOST = re.compile(
     r"Unable to determine the device handle for (?:GPU ?[0-9]*:? ?)?([0-9A-F]{3,8}:[0-9A-F:.]+)", re.IGNORECASE
 )
@@ -61,17 +64,21 @@ _FAILED = re.compile(
 _CSV = re.compile(r"\bdriver_version\b")
 
 
-def machine_of_smi(text: str) -> Machine:
-    """Returns the driver and the GPUs that a text of nvidia-smi's tells.
+def machine_of_smi(text: str, beside: str | None = None) -> Machine:
+    """Returns the driver and the GPUs that a text of nvidia-smi's tells; `beside` is the driver of a list without one.
 
-    A GPU of a name that is not known has no compute capability, nor has one that does not answer. Raises ValueError, a
-    sentence, where the text tells no driver, no GPU, or more of them than a host has.
+    A GPU of a name that is not known has no compute capability, nor has one that does not answer. Of a Jetson the
+    driver is its release of Jetson Linux. Raises ValueError, a sentence, where the text tells no driver, another than
+    what is said beside it, no GPU, or more of them than a host has.
     """
     head = text.partition("\n")[0]
     if "," in head and _CSV.search(head):
         raise ValueError("it is the CSV of nvidia-smi --query-gpu: give it with --hosts")
     looked_at = _LICENCE.sub("", _GAP.sub("  ", text))
-    driver, cuda = _DRIVER.search(looked_at), _CUDA.search(looked_at)
+    found, cuda = _DRIVER.search(looked_at), _CUDA.search(looked_at)
+    if found and beside:
+        raise ValueError("it tells the driver: --driver does not go with it")
+    driver = found[1] if found else beside
     if driver is None:
         raise ValueError(_without_driver(looked_at))
     told = _NAME.findall(looked_at)
@@ -83,9 +90,10 @@ def machine_of_smi(text: str) -> Machine:
     if len(names) + len(lost) > _MOST:
         raise ValueError("it names more GPUs than any host has: give what nvidia-smi prints once, on one host")
     known = [*brands, *("" for _ in names)]
-    told_gpus = (_gpus(driver[1], name, brand) for name, brand in zip(names, known, strict=False))
+    told_gpus = (_gpus(driver, name, brand) for name, brand in zip(names, known, strict=False))
     gpus = tuple(gpu for chips in told_gpus for gpu in chips)
-    return Machine(driver[1], (*gpus, *lost), driver_cuda=cuda[1] if cuda else None)
+    l4t = l4t_of_nvml(driver) if of_tegra(gpu.compute_capability for gpu in gpus) else None
+    return Machine(l4t or driver, (*gpus, *lost), driver_cuda=cuda[1] if cuda else None)
 
 
 def _without_driver(text: str) -> str:
@@ -93,16 +101,17 @@ def _without_driver(text: str) -> str:
     if _FAILED.search(text):
         return "nvidia-smi failed there, and names no driver: gpuctl explain --file FILE says why"
     if _LISTED.search(text):
-        return "it names GPUs and no driver, as nvidia-smi -L does: give what nvidia-smi prints without -L"
+        return "it names GPUs and no driver, as nvidia-smi -L does: give that with --driver, or the table without -L"
     return "it names no driver: give the table that nvidia-smi prints, or what nvidia-smi -q prints"
 
 
 def _gpus(driver: str, name: str, brand: str) -> tuple[Gpu, ...]:
     try:
-        found = gpus_beside((driver,), name, hints=False)
+        found = gpus_beside(releases_meant(driver), name, hints=False)
     except ValueError:
         found = (Gpu(name, "", "unknown"),)
-    gpus = tuple(replace(gpu, driven=True) for gpu in found)
+    named = name.removesuffix(_ON_TEGRA) != name  # it tells the chip, and not which board has it
+    gpus = tuple(replace(gpu, driven=True, name=name if named else gpu.name) for gpu in found)
     try:
         return with_brand(gpus, brand)
     except ValueError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gpuctl.compat.ask.asks import Ask
 from gpuctl.compat.judge.by_gpu import is_newer
@@ -20,12 +20,15 @@ _BESIDE_ARM = regex(r"\bG[HB][0-9]+\b|\b12\.1$|DGX Spark")
 def gpu_and_code(ask: Ask, gpu: Gpu, cuda: Cuda | None = None) -> Iterator[Ruling]:
     """Yields a ruling for each build that asks and has no machine code for the GPU, or no CUDA beside it.
 
-    So it does for packages installed with it that have code of their own, and names those that are not judged: on a
-    GPU that is newer than the CUDA version that is asked for (`cuda`, None: not known) nobody can say that they run.
+    So it does for packages installed with it that have code of their own, and names those that are not judged, with
+    which nothing is better than limited: on a GPU that is newer than the CUDA version that is asked for (`cuda`, None:
+    not known) nobody can say that they run.
 
     Only the build for the processor that the GPU sits beside is looked at: a GPU soldered to an Arm processor has
     nothing to do with what x86_64's wheel holds.
     """
+    if not (ask.codes or ask.beside or ask.unjudged or ask.beside_unjudged or ask.on_arm):
+        return  # a CUDA version alone, which the rows of a fleet ask
     row = architectures().get(gpu.compute_capability)
     if row is None:
         return
@@ -34,23 +37,30 @@ def gpu_and_code(ask: Ask, gpu: Gpu, cuda: Cuda | None = None) -> Iterator[Rulin
         yield _without_cuda(ask, gpu, row.integrated)
         return
     names = (row.compute_capability, *((row.same_chip_as,) if row.same_chip_as else ()))
-    for by, source, code in _codes(ask):
-        if code.machine == machine and not any(code.serves(name) for name in names):
-            yield _ruling(by, source, gpu, code)
+    not_served = [
+        (by, source, code)
+        for by, source, code in _codes(ask)
+        if code.machine == machine and not any(code.serves(name) for name in names)
+    ]
+    yield from (_ruling(by, source, gpu, code) for by, source, code in not_served)
     for own in ask.beside:
         if machine == "x86_64" and own.release.lacks(ask.cuda):
             message = f"{own.by} has no library for CUDA {ask.cuda}: it has some for {own.release.cudas}."
             yield Ruling(Verdict.INCOMPATIBLE, Reason("build.no-library", message, own.release.source))
-    if ask.unjudged:
-        yield _not_judged(ask, gpu, cuda)
+    # What a package needs at least may be known where the rest of its code is not: that is a no already.
+    refused = [by for by, _, _ in not_served]
+    open_ones = [by for by in (*ask.unjudged, *ask.beside_unjudged) if by not in refused]
+    if open_ones:
+        yield _not_judged(open_ones, gpu, cuda)
 
 
-def _not_judged(ask: Ask, gpu: Gpu, cuda: Cuda | None) -> Ruling:
-    said = f"Not judged is the code of {', '.join(ask.unjudged)}: nothing here tells for which GPUs it is"
+def _not_judged(packages: Sequence[str], gpu: Gpu, cuda: Cuda | None) -> Ruling:
+    said = f"Not judged is the code of {', '.join(packages)}: nothing here tells for which GPUs it is"
     if cuda and is_newer(gpu, cuda):
         message = f"{said}, and {gpu.name} is newer than CUDA {cuda.minor}."
         return Ruling(Verdict.UNKNOWN, Reason("build.code-not-judged", message, "gpuctl's tables"))
-    return Ruling(Verdict.COMPATIBLE, Reason("build.code-not-judged", f"{said}.", "gpuctl's tables"))
+    message = f"{said}, and it runs only where {gpu.name} is among them."
+    return Ruling(Verdict.LIMITED, Reason("build.code-not-judged", message, "gpuctl's tables"))
 
 
 def _codes(ask: Ask) -> Iterator[tuple[str, str, Code]]:

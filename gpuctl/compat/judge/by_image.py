@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from gpuctl.compat.ask.framework_images import in_catalogue
-from gpuctl.compat.ask.image_claims import Claims
+from gpuctl.compat.ask.image_claims import Claims, unlisted_release
 from gpuctl.compat.ask.publisher_tags import is_moving
 from gpuctl.compat.judge.rulings import Ruling
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
@@ -26,7 +26,7 @@ _NO_GPU = ("none", "void")
 @lru_cache(maxsize=1024)
 def image_rulings(claims: Claims, architecture: str | None, gpus: tuple[Gpu, ...] = ()) -> tuple[Ruling, ...]:
     """Returns what the image rules on a host of this architecture (Docker's name; None: not known) with these GPUs."""
-    rules = (_unread, _no_such_tag, _delisted, _silent, _code, _moving, _visible, _compute, _disabled)
+    rules = (_unread, _no_such_tag, _unlisted, _delisted, _silent, _code, _moving, _visible, _compute, _disabled)
     about_host = (_platform(claims, architecture), _for_jetson(claims, gpus), _for_servers(claims, gpus))
     rulings = (*about_host, *(rule(claims) for rule in rules))
     return tuple(ruling for ruling in rulings if ruling)
@@ -93,6 +93,11 @@ def _for_servers(claims: Claims, gpus: tuple[Gpu, ...]) -> Ruling | None:
 def _no_such_tag(claims: Claims) -> Ruling | None:
     lacks = None if claims.read else lacks_tag(claims.reference)
     return Ruling(Verdict.UNKNOWN, Reason("image.no-such-tag", lacks, _NVIDIAS_TAGS)) if lacks else None
+
+
+def _unlisted(claims: Claims) -> Ruling | None:
+    said = None if claims.read or claims.cuda or claims.for_cpu else unlisted_release(claims.reference)
+    return Ruling(Verdict.UNKNOWN, Reason("image.release-not-known", f"{said}.", "gpuctl's tables")) if said else None
 
 
 def _delisted(claims: Claims) -> Ruling | None:

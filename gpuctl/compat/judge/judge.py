@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from gpuctl.compat.ask.asks import Ask
@@ -45,16 +46,34 @@ def judge_ask(ask: Ask, cuda: Cuda, driver: str, gpu: Gpu, open_module: bool | N
 
     `cuda` is what `asked_cuda` made of the ask.
     """
+    if ask.for_cpu:
+        return (Ruling(Verdict.COMPATIBLE, Reason("build.for-cpu", ask.for_cpu, ask.source)),)
     if ask.unknown:
         return (Ruling(Verdict.UNKNOWN, Reason("build.not-known", ask.unknown, ask.source)), *gpu_and_code(ask, gpu))
     of_wheel = wheel_on_jetson(ask) if on_jetson_linux(driver, gpu) else ()
-    return (*judge(cuda, driver, gpu, open_module), *gpu_and_code(ask, gpu, cuda), *of_wheel)
+    about_host = judge(cuda, driver, gpu, open_module)
+    if ask.has_compat:
+        about_host = tuple(_carried(ask, cuda, one) for one in about_host)
+    return (*about_host, *gpu_and_code(ask, gpu, cuda), *of_wheel)
+
+
+def _carried(ask: Ask, cuda: Cuda, ruling: Ruling) -> Ruling:
+    """Returns a ruling as it is with the package that an image carries.
+
+    Sources: https://gitlab.com/nvidia/container-images/cuda (base images), and "Driver Requirements" of each month in
+    https://docs.nvidia.com/deeplearning/frameworks/ (on a data-centre GPU older drivers run it by that package).
+    """
+    if ruling.verdict is not Verdict.NEEDS_PACKAGE:
+        return ruling
+    package = f"cuda-compat-{cuda.minor.replace('.', '-')}"
+    message = f"{ask.by} carries {package}, by which this driver runs CUDA {cuda.minor} on a data-centre GPU."
+    return replace(ruling, verdict=Verdict.COMPATIBLE, reason=replace(ruling.reason, message=message))
 
 
 def members(ask: Ask) -> tuple[Cuda, ...]:
     """Returns the CUDA versions of which one is enough for what asks, oldest first. Raises ValueError."""
-    if ask.unknown:
-        return (Cuda("", "", unknown=ask.unknown),)
+    if ask.unknown or ask.for_cpu:
+        return (Cuda("", "", unknown=ask.unknown or ask.for_cpu),)
     known = minor_versions(ask.cuda, ask.from_minor) if ask.any_minor else ()
     return tuple(map(resolve_cuda, known or (ask.from_minor or ask.cuda,)))
 

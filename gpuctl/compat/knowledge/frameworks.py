@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from gpuctl.compat.knowledge.code import Code, code_of
 from gpuctl.compat.tables.loader import load
+from gpuctl.compat.versions import Version, parts
 from gpuctl.frozen import dataclass
 from gpuctl.regex import regex
 
@@ -18,6 +19,10 @@ _OTHER_MAKERS = {"cpu": "for the CPU", "rocm": "for AMD GPUs", "xpu": "for Intel
 
 class NoCuda(ValueError):
     """A build that asks for no CUDA: for the CPU, or for another maker's GPUs."""
+
+
+class ForCpu(NoCuda):
+    """A build for the CPU, which asks for no GPU at all."""
 
 
 class NotKnown(ValueError):
@@ -32,6 +37,7 @@ class FrameworkRelease:
     (None: not known); empty: a build for the CPU. `aarch64`: the same of the builds for Arm, as far as it is known.
     `default` is the build that PyPI has, None where no source tells; `on_arm`: what it has for Arm where that is not
     CUDA's, a build for the "cpu" or "none".
+    `until` is the newest later release of its minor version that is built alike; None: none is known.
     `framework` "ngc" are the containers of NVIDIA's catalogue by month, "ngc-trtllm" those of TensorRT-LLM.
     """
 
@@ -39,6 +45,7 @@ class FrameworkRelease:
     version: str
     builds: tuple[tuple[str, str | None], ...]
     source: str
+    until: str | None = None
     default: str | None = None
     experimental: tuple[str, ...] = ()
     aarch64: tuple[tuple[str, str], ...] = ()
@@ -64,6 +71,24 @@ class FrameworkRelease:
         return fitting[-1] if fitting else None
 
 
+def release_covering(version: str, releases: Sequence[FrameworkRelease]) -> FrameworkRelease | None:
+    """Returns the one of a framework's releases that a version is, or is built like; None for one that nobody knows.
+
+    `version` is dotted numbers. Of two numbers it is the newest of that minor version.
+    """
+    number = _padded(version)
+    of_minor = [one for one in releases if _padded(one.version)[:2] == number[:2]]
+    if version.count(".") < 2:
+        exact = [one for one in of_minor if _padded(one.version) == number]
+        return next(iter(exact or of_minor[-1:]), None)
+    alike = [one for one in of_minor if _padded(one.version) <= number <= _padded(one.until or one.version)]
+    return alike[-1] if alike else None
+
+
+def _padded(version: str) -> Version:
+    return (*parts(version), 0, 0, 0, 0)[:4]
+
+
 @cache
 def framework_releases() -> tuple[FrameworkRelease, ...]:
     """Returns all releases, oldest first within a framework."""
@@ -83,14 +108,15 @@ def releases_of(*frameworks: str) -> tuple[FrameworkRelease, ...]:
 def cuda_of_tag(tag: str) -> str | None:
     """Returns the CUDA version that a build's tag names: "12.1" of cu121, "12" of cuda12.cudnn89; None: it names none.
 
-    Raises NoCuda for a tag of another maker's.
+    Raises NoCuda for a tag of another maker's, and ForCpu (which is one).
     """
     match = _TAG.search(tag)
     if match:
         return spelt_out(match[1])
     maker = next((words for start, words in _OTHER_MAKERS.items() if tag.startswith(start)), None)
     if maker:
-        raise NoCuda(f"a build tagged {tag} is {maker} and asks for no CUDA")
+        kind = ForCpu if tag.startswith("cpu") else NoCuda
+        raise kind(f"a build tagged {tag} is {maker} and asks for no CUDA")
     return None
 
 

@@ -156,7 +156,9 @@ def lacks_tag(reference: str) -> str | None:
     tag = reference.rpartition("/")[2].partition(":")[2] or "latest"
     rows = [row for row in cuda_images() if row.cuda == tag and row.os]
     if not rows:
-        return f"{REPOSITORY} has no tag {tag}: CUDA, a flavour and an operating system belong to it, as in {_EXAMPLE}."
+        since = ", which NVIDIA removed" if tag == "latest" else ""
+        belongs = f"its tags name CUDA, a flavour and an operating system, as {_EXAMPLE} does"
+        return f"{REPOSITORY} has no tag {tag}{since}: {belongs}."
     flavours = dict.fromkeys(flavour for row in rows for flavour in row.flavours)
     systems = dict.fromkeys(row.os for row in rows)
     there = f"{tag}-{next(iter(flavours))}-{rows[-1].os}"

@@ -28,8 +28,9 @@ class IndirectPackage:
     it open.
     `own_code`: it has kernels of its own beside theirs. `post_from`: from this release on its post releases are
     builds, named by their CUDA; `posts` are those of releases before it, each with its CUDA. `built_there`: PyPI has
-    its sources alone. `also`: packages of which the same holds. `repositories`: how they are called where not by
-    the package's name, each with its package; "flash-attention/hopper" is a folder of one.
+    its sources alone. `made_there`: it makes its code where it runs, and adds nothing to what others ask. `also`:
+    packages of which the same holds. `repositories`: how they are called where not by the package's name, each with
+    its package; "flash-attention/hopper" is a folder of one.
     """
 
     package: str
@@ -44,6 +45,7 @@ class IndirectPackage:
     post_from: str | None = None
     posts: Mapping[str, str] = MappingProxyType({})
     built_there: bool = False
+    made_there: bool = False
 
     def cuda_of_post(self, version: Version) -> str | None:
         """Returns the CUDA version that a post release names: "11.7" of 2.4.2.post117; None where none does."""
@@ -76,6 +78,8 @@ class IndirectPackage:
                 f"asks for CUDA through what it pulls in ({', '.join(self.pulls)}), and nothing here says which "
                 "version of that: give what pip freeze prints where it is installed"
             )
+        if self.made_there:
+            return "makes its code where it runs, with the CUDA toolkit that is there: ask with --cuda for that"
         if self.built_there:
             return (
                 "is built where it is installed, as PyPI has its sources alone, for the CUDA that is there: ask with "

@@ -9,6 +9,7 @@ from typing import Any
 from gpuctl.command import Command
 from gpuctl.compat.judge.by_gpu import serving_modules
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
+from gpuctl.compat.knowledge.kernel_headers import headers_package
 from gpuctl.compat.tables.command_rows import Words, filled, names_in, parse_commands
 from gpuctl.compat.tables.loader import architectures, load
 from gpuctl.frozen import dataclass
@@ -29,6 +30,10 @@ _REPOSITORIES = {
     "sles": "sles",
     "opensuse-leap": "opensuse",
 }
+_SUSE_16 = ("sles", "opensuse-leap")
+"""From 16 on they have one repository: https://sndirsch.github.io/nvidia/2026/02/22/nvidia-drivers-g07.html"""
+ROLLING_SUSE = ("opensuse-tumbleweed", "opensuse-slowroll")
+"""Those that are upgraded by `zypper dup` alone: https://en.opensuse.org/SDB:Tumbleweed"""
 _WHOLE_VERSION = {"ubuntu"}
 _OPEN_MODULES_ONLY = {"azurelinux", "mariner"}
 _IN_NAME = regex(r"[A-Za-z0-9]([A-Za-z0-9._+~-]*[A-Za-z0-9_+~])?")
@@ -99,7 +104,8 @@ class PackageHost:
 
 def install_commands(what: str, target: PackageHost, **values: str) -> tuple[Command, ...]:
     """Returns the exact commands that install `what` on the target: docker, docker-client, toolkit, runc, driver,
-    nvidia-smi, fabric-manager, headers, compiler (the kernel's, where that is not the system's); or that put it into
+    nvidia-smi, fabric-manager, headers, compiler (the kernel's, where that is not the system's), kernel-compiler (a
+    release of gcc, which becomes the system's); or that put it into
     force: initramfs, mok (the key that signs modules).
 
     The driver is the newest that NVIDIA's repository has; `driver-branch` stays on one branch of it, and so does
@@ -110,6 +116,9 @@ def install_commands(what: str, target: PackageHost, **values: str) -> tuple[Com
     toolkit = package_repositories().get(target.manager)
     names = {"kernel": target.kernel, "repository": driver_repository(target), **values}
     places = {
+        "headers": headers_package(target.manager, values.get("kernel", target.kernel)),
+        "major": target.version.partition(".")[0],
+        "architecture": target.architecture,
         "toolkit_repository": toolkit.url if toolkit else "",
         "toolkit_key": toolkit.key if toolkit else "",
         "toolkit_file": toolkit.file if toolkit else "",
@@ -138,15 +147,15 @@ def driver_commands(gpus: Sequence[Gpu], target: PackageHost, branch: str | None
     Empty where gpuctl knows none: for the target, or because no kernel module drives all of these GPUs.
     """
     package = driver_package(gpus)
-    if not serving_modules(gpus) or open_modules_only(gpus, target):
+    if not one_driver_serves(gpus) or open_modules_only(gpus, target):
         return ()
     pinned = install_commands(
         _of_branch(gpus), target, driver_package=package, branch=branch or last_branch(gpus) or ""
     )
-    if pinned:
-        return pinned
-    commands = install_commands("driver", target, driver_package=package)
-    return commands if any(package in str(command) for command in commands) else ()
+    commands = pinned or install_commands("driver", target, driver_package=package)
+    if not pinned and not any(package in str(command) for command in commands):
+        return ()
+    return (*install_commands("epel", target), *commands)
 
 
 def compiler_note(target: PackageHost) -> str | None:
@@ -197,11 +206,24 @@ def last_branch(gpus: Sequence[Gpu]) -> str | None:
     return str(min(ends)) if ends else None
 
 
+def one_driver_serves(gpus: Sequence[Gpu]) -> bool:
+    """Returns whether there is one driver for all of these GPUs: a module of one flavour, and a branch, that drive all.
+
+    As far as is known: of a GPU that no table has nothing is known against it.
+    """
+    rows = (architectures().get(gpu.compute_capability) for gpu in gpus)
+    firsts = [int(row.first_driver_branch) for row in rows if row and row.first_driver_branch]
+    last = last_branch(gpus)
+    return bool(serving_modules(gpus)) and (last is None or int(last) >= max(firsts, default=0))
+
+
 def driver_repository(target: PackageHost) -> str:
     """Returns the directory name of NVIDIA's driver repository for the target ("ubuntu2204"), or ""."""
     name = _REPOSITORIES.get(target.distribution, "")
     if not name or not target.version:
         return ""
+    if target.distribution in _SUSE_16 and target.version.partition(".")[0] >= "16":
+        name = "suse"
     version = target.version if target.distribution in _WHOLE_VERSION else target.version.partition(".")[0]
     return name + version.replace(".", "")
 

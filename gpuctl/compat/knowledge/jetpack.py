@@ -49,6 +49,9 @@ _L4T_IN_TAG = regex(r"(?:^|-)r([0-9]{2}\.[0-9]+(?:\.[0-9]+)?)(?:-|$)")
 Sources: https://catalog.ngc.nvidia.com/orgs/nvidia/containers/l4t-base, https://github.com/dusty-nv/jetson-containers"""
 
 
+_OF_NVML = regex(r"540\.([45])\.0")
+"""How nvidia-smi of Jetson Linux 36 numbers the driver, as far as it was seen beside /etc/nv_tegra_release.
+Source: https://github.com/rylanpeng/jetson-orin-nano-pytorch-setup (540.5.0 on R36, REVISION: 5.0)"""
 _WORDS = regex(r"[-_./:]|(?<=jetpack)[0-9]+")
 _OF_JETSONS = frozenset(("jetson", "l4t", "jetpack", "igpu", "dustynv"))
 """Words of names and tags: deepstream-l4t:6.2-samples, pytorch:24.12-py3-igpu, ultralytics:latest-jetson-jetpack6.
@@ -78,6 +81,12 @@ def jetpacks() -> tuple[JetpackRow, ...]:
 def jetpack_of(l4t: str) -> JetpackRow | None:
     """Returns the row of a release of Jetson Linux ("36.4.0" is 36.4), None for one that the table does not know."""
     return next((row for row in jetpacks() if _whole(row.l4t) == _whole(l4t)), None)
+
+
+def l4t_of_nvml(driver: str) -> str | None:
+    """Returns the release of Jetson Linux whose driver NVML numbers so: 36.4 (and its mended releases) of 540.4.0."""
+    match = _OF_NVML.fullmatch(driver)
+    return f"36.{match[1]}" if match else None
 
 
 def l4t_of_image(reference: str) -> str | None:

@@ -17,6 +17,9 @@ NVIDIA = "nvidia-repository"
 
 OPERATOR = "gpu-operator"
 JETPACK = "jetpack"
+_LTS = "lts"
+"""How the tags of Universal Blue's images on CentOS begin, which have other names for those with a driver:
+https://docs.projectbluefin.io/gdx/."""
 OLDEST_OF_ALL = 580
 """The branch that those still have, at least, who are not known to have gone beyond it."""
 
@@ -30,7 +33,10 @@ class KeeperRow:
     `packages` says how anything else gets onto a system that comes as an image, and `settings` how the engines there
     are told anything, where their files are not to be edited. `signing_key`:
     the public key of its modules' signatures, for firmware with Secure Boot. `apart`: the driver's libraries lie
-    where the host's own programs do not look.
+    where the host's own programs do not look. `branch_of_release`: the only branch that a release of the distribution
+    has; `newer_way` is that to a branch beyond it, or beyond what any such host can change by itself. `images`: which
+    of its images has the driver, by the one that has not; `older_images` for GPUs that the newest branch has left
+    behind; `image_commands` go from one to the other.
     """
 
     keeper: str
@@ -48,6 +54,11 @@ class KeeperRow:
     settings: str | None = None
     signing_key: str | None = None
     apart: bool = False
+    branch_of_release: tuple[tuple[str, str], ...] = ()
+    newer_way: str | None = None
+    images: Mapping[str, str] | None = None
+    older_images: Mapping[str, str] | None = None
+    image_commands: tuple[Command, ...] = ()
 
 
 @cache
@@ -61,6 +72,8 @@ def _row(
     module_commands: Sequence[Words] = (),
     older_commands: Sequence[Words] = (),
     older_branches: Sequence[str] = (),
+    branch_of_release: Sequence[Sequence[str]] = (),
+    image_commands: Sequence[Words] = (),
     **fields: Any,
 ) -> KeeperRow:
     return KeeperRow(
@@ -68,6 +81,8 @@ def _row(
         module_commands=parse_commands(module_commands),
         older_commands=parse_commands(older_commands),
         older_branches=tuple(older_branches),
+        branch_of_release=tuple((release, branch) for release, branch in branch_of_release),
+        image_commands=parse_commands(image_commands),
         **fields,
     )
 
@@ -90,3 +105,22 @@ def way_of(
     if row.older_way is None and int(last) >= OLDEST_OF_ALL:
         return row.way, filled_commands(row.commands, values, root)
     return f"Branch {last} is the last that drives these GPUs: see whether {row.title} still has it.", ()
+
+
+def way_beyond(row: KeeperRow, release: str, branch: str) -> str | None:
+    """Returns the sentence that leads to a driver branch which the keeper does not have on a release of its
+    distribution; None where it may have it.
+    """
+    has = dict(row.branch_of_release).get(release)
+    within = has is None or int(branch) <= int(has) if row.branch_of_release else False
+    return None if row.newer_way is None or within else row.newer_way.format(release=release, has=has)
+
+
+def image_with_driver(row: KeeperRow, reference: str, tag: str, last: str | None) -> str | None:
+    """Returns the address of the image with the driver that belongs to one without; None where no such is known.
+
+    `last`: the last branch that drives the GPUs, None where the newest does.
+    """
+    images = row.images if last is None else row.older_images
+    instead = images.get(reference) if images else None
+    return f"{instead}:{tag}" if instead and not tag.startswith(_LTS) else None

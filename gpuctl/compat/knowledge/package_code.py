@@ -20,14 +20,15 @@ class PackageCode:
 
     `since` maps versions, oldest first, to that code, or to that of each library where there is one for each CUDA
     version: "12.0-12.5" names the first and the last that one serves, "12.8-12" goes on to the end of 12.x. What
-    releases before the first of them need is not known. `until`: the newest whose wheel for x86_64 was read. Of newer
-    ones, and where none was, no more is known than from which compute capability on they run. Where the code begins
-    with that ("8.0 sm_80 sm_90"), a document says so of every build. `also`: packages whose releases are numbered with
-    it. `on_pypi`: the newest that PyPI has, where its makers' own is newer.
+    releases before the first of them need is not known, nor what those do from one with None on. `until`: the newest
+    whose wheel for x86_64, or what builds it, was read. Of newer ones, and where none was, no more is known than from
+    which compute capability on they run. Where the code begins with that ("8.0 sm_80 sm_90"), a document says so of
+    every build. `also`: packages whose releases are numbered with it. `on_pypi`: the newest that PyPI has, where its
+    makers' own is newer.
     """
 
     package: str
-    since: Mapping[str, str | Mapping[str, str]]
+    since: Mapping[str, str | Mapping[str, str] | None]
     source: str
     until: str | None = None
     also: tuple[str, ...] = ()
@@ -76,11 +77,15 @@ def release_code(package: str, version: str | None, is_wheel: bool = True) -> Re
     if row is None:
         return None
     taken = version or (row.on_pypi if is_wheel else None)
+    if taken and not leading(taken):
+        return None  # its numbers are longer than those of any release
     number = parts(leading(taken)) if taken else None
     reached = [since for since in row.since if number is None or parts(since) <= number]
     if not reached:
         return None
     held = row.since[reached[-1]]
+    if held is None:
+        return None
     libraries = (("", held),) if isinstance(held, str) else tuple(held.items())
     if not is_wheel:
         libraries = tuple(("", told[0]) for _, text in libraries if (told := _FLOOR.match(text)))

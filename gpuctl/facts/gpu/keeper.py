@@ -11,9 +11,10 @@ from gpuctl.facts.gpu.driver_packages import KeptBy, by_packages, probe_driver_p
 from gpuctl.facts.gpu.licence import is_virtual
 from gpuctl.facts.gpu.pci import TEGRA
 from gpuctl.facts.machine.distribution import probe_distribution
-from gpuctl.facts.machine.image_system import probe_image_system
+from gpuctl.facts.machine.image_system import ImageInfo, probe_image_info, probe_image_system
 from gpuctl.facts.machine.kernel import OSRELEASE
 from gpuctl.facts.machine.kind import probe_machine
+from gpuctl.facts.packages.packages import Package
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host
 from gpuctl.model import Fact
@@ -63,6 +64,10 @@ class Keeper:
     driver: Fact[str]
     branch: Fact[str]
     """The branch and flavour of the distribution's prebuilt modules as their packages spell it: 580-server-open."""
+    packages: Fact[Mapping[str, Package]]
+    """The driver's packages by name; absent where the package manager is not asked."""
+    image: Fact[ImageInfo]
+    """The image that the system is, where that tells."""
 
     @property
     def is_awaited(self) -> bool:
@@ -72,11 +77,12 @@ class Keeper:
 
 def probe_keeper(host: Host) -> Keeper:
     """Returns who keeps the driver, by the first sign of those that leave least doubt."""
-    for look in _LOOKS:
-        found = look(host)
-        if found is not None:
-            return Keeper(Fact(found.who, found.source), Fact(found.branch or None, found.source))
-    return Keeper(Fact(None, "no sign of a driver's keeper"), Fact(None, MODULES))
+    packages, image = probe_driver_packages(host), probe_image_info(host)
+    looks = (*_SURER, lambda host: _packages(host, packages), *_LIKELIER)
+    found = next(filter(None, (look(host) for look in looks)), None)
+    if found is None:
+        return Keeper(Fact(None, "no sign of a driver's keeper"), Fact(None, MODULES), packages, image)
+    return Keeper(Fact(found.who, found.source), Fact(found.branch or None, found.source), packages, image)
 
 
 def _windows(host: Host) -> Optional[KeptBy]:
@@ -125,9 +131,9 @@ def _azure(host: Host) -> Optional[KeptBy]:
     return KeptBy("azure-extension", there.source) if _AZURE_EXTENSION in there.text else None
 
 
-def _packages(host: Host) -> Optional[KeptBy]:
+def _packages(host: Host, packages: Fact[Mapping[str, Package]]) -> Optional[KeptBy]:
     distribution = probe_distribution(host).value
-    return by_packages(probe_driver_packages(host), (distribution.id, *distribution.like) if distribution else ())
+    return by_packages(packages, (distribution.id, *distribution.like) if distribution else ())
 
 
 def _prebuilt(host: Host) -> Optional[KeptBy]:
@@ -160,7 +166,8 @@ def _distribution(host: Host) -> Optional[KeptBy]:
     return KeptBy(who, distribution.source) if who else None
 
 
-_LOOKS: Tuple[Callable[[Host], Optional[KeptBy]], ...] = (
+_Look = Callable[[Host], Optional[KeptBy]]
+_SURER: Tuple[_Look, ...] = (
     _windows,
     _tegra,
     _host_of_container,
@@ -170,8 +177,6 @@ _LOOKS: Tuple[Callable[[Host], Optional[KeptBy]], ...] = (
     _hypervisor,
     _azure,
     _installer,
-    _packages,
-    _prebuilt,
-    _distribution,
 )
-"""From what cannot be otherwise to what the distribution makes likely."""
+_LIKELIER: Tuple[_Look, ...] = (_prebuilt, _distribution)
+"""From what cannot be otherwise, over whose the packages are, to what the distribution makes likely."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Optional, Tuple
 
+from gpuctl.facts.gpu.switched_off import probe_switched_off
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, Outcome, Reading, fact
 from gpuctl.model import Fact
@@ -40,11 +41,13 @@ class Pci:
     switches: Fact[Tuple[str, ...]]
     tegra: Fact[str]
     """The release of Jetson Linux; absent on all other machines. A Tegra's GPU is on no bus."""
+    switched_off: Fact[str]
+    """The program that has taken NVIDIA's GPU from the bus, or keeps its driver away, to save power."""
 
 
 def probe_pci(host: Host) -> Pci:
     """Returns the display-class functions; absent on a machine without PCI, unknown where sysfs cannot be read."""
-    listing, tegra = host.list(DEVICES), fact(host.read(TEGRA), str.strip)
+    listing, tegra, off = host.list(DEVICES), fact(host.read(TEGRA), str.strip), probe_switched_off(host)
     if listing.outcome is Outcome.ABSENT and host.list("/sys/bus").outcome is Outcome.ABSENT:
         listing = Reading(DEVICES, Outcome.ERROR, detail="sysfs is not mounted")
     classes = {address: host.read("%s/%s/class" % (DEVICES, address)) for address in listing.text.split()}
@@ -53,12 +56,12 @@ def probe_pci(host: Host) -> Pci:
     found = fact(unread[0] if unread else listing, lambda _: [_gpu(host, address) for address in displays])
     if found.value is None:
         gone: Fact[Any] = Fact(None, found.source, found.unknown)
-        return Pci(gone, gone, gone, tegra)
+        return Pci(gone, gone, gone, tegra, off)
     gpus = tuple(gpu for gpu in found.value if gpu.vendor == NVIDIA)
     others = tuple(gpu for gpu in found.value if gpu.vendor != NVIDIA)
     bridges = [address for address, reading in classes.items() if parse_id(reading.text) == BRIDGE_CLASS]
     switches = tuple(one for one in bridges if parse_id(host.read("%s/%s/vendor" % (DEVICES, one)).text) == NVIDIA)
-    return Pci(Fact(gpus, DEVICES), Fact(others, DEVICES), Fact(switches, DEVICES), tegra)
+    return Pci(Fact(gpus, DEVICES), Fact(others, DEVICES), Fact(switches, DEVICES), tegra, off)
 
 
 def _gpu(host: Host, address: str) -> PciGpu:

@@ -14,8 +14,16 @@ from gpuctl.regex import regex
 
 OSRELEASE = "/proc/sys/kernel/osrelease"
 MODULES = "/lib/modules"
+_OF_NETWORKS = (
+    *("iptable_raw", "iptable_nat", "iptable_filter", "iptable_mangle", "ip6table_raw", "ip6table_nat"),
+    *("ip6table_filter", "ip6table_mangle", "xt_addrtype", "xt_conntrack", "xt_MASQUERADE", "veth"),
+)
+"""What Docker makes containers' networks of: moby, contrib/check-config.sh."""
 WATCHED = frozenset(
-    ("nvidia", "nvidia_uvm", "nvidia_modeset", "nvidia_drm", "nouveau", "nova_core", "vfio_pci", "nvgpu")
+    (
+        *("nvidia", "nvidia_uvm", "nvidia_modeset", "nvidia_drm", "nouveau", "nova_core", "vfio_pci", "nvgpu"),
+        *_OF_NETWORKS,
+    )
 )
 FILE_NAMES = ("nvidia", "nvidia-current")
 """Names of the module's file: Debian's packages keep theirs as nvidia-current, and alias it."""

@@ -37,7 +37,12 @@ _BAR = regex(r"bar \d+(?: \[[^\]]*\])?: ")
 _AT_ONCE = 64
 _NOT_ALL = regex("not seeing messages|insufficient permissions")
 """journalctl's hints to a user who may read no log but his own: journalctl(1)."""
-_BUILD_ERROR = regex(r"\berror[: ]|\*\*\* ", re.IGNORECASE)
+_RELEASE = r"[^\n]{0,200}?\b([0-9]{1,2})\.[0-9]+\.[0-9]"
+_BUILT_BY = regex(r"(?:The kernel was built by|compile the kernel):\s+\S{0,80}?(gcc|clang)\b" + _RELEASE)
+_BUILT_WITH = regex(r"(?:You are using|compiler used here|current compiler):\s+(?:\S{0,80}?(clang)\b)?" + _RELEASE)
+"""In the words of the kernel's Makefile, and of NVIDIA's conftest.sh."""
+_NO_COMPILER = regex(r"\b(gcc|clang)-([0-9]{1,2}): (?:command )?not found")
+_BUILD_ERROR = regex(r"\berror[: ]|\*\*\* |: (?:command )?not found$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,8 @@ class Logs:
     """When the kernel started, in seconds since the epoch."""
     build: Fact[Tuple[str, ...]]
     """The errors in the make.log that a failed DKMS build of NVIDIA's module has left; absent where none has."""
+    compilers: Fact[Tuple[str, str]]
+    """By that log what built the kernel ("gcc-12"), and what the module ("" where that is not there)."""
 
 
 def unit_log(unit: str) -> Tuple[str, ...]:
@@ -78,9 +85,10 @@ def probe_logs(host: Host) -> Logs:
     """Returns the logs, read side by side."""
     units = ("docker", "containerd", "kubelet", PERSISTENCED, FABRIC_MANAGER)
     asked = [_begin_unit(host, unit) for unit in units]
-    kernel, build, booted = _kernel(host), _build_log(host), fact(host.env("booted"), moment)
+    kernel, made, booted = _kernel(host), _build_log(host), fact(host.env("booted"), moment)
+    build, compilers = fact(made, parse_build), fact(made, parse_compilers)
     docker, containerd, kubelet, persistenced, fabric_manager = (answer() for answer in asked)
-    return Logs(kernel, docker, containerd, kubelet, persistenced, fabric_manager, booted, build)
+    return Logs(kernel, docker, containerd, kubelet, persistenced, fabric_manager, booted, build, compilers)
 
 
 def _kernel(host: Host) -> Fact[Tuple[str, ...]]:
@@ -141,15 +149,15 @@ def parse_log(text: str) -> Tuple[str, ...]:
     return tuple(with_end(line, LETTERS, HEAD) for line in text.splitlines() if line and not line.startswith("-- "))
 
 
-def _build_log(host: Host) -> Fact[Tuple[str, ...]]:
+def _build_log(host: Host) -> Reading:
     """dkms leaves make.log in `build` where a build failed, and moves it away after one that went well: dkms(8)."""
     for module in host.list(DKMS).text.splitlines():
         folders = host.list("%s/%s" % (DKMS, module)).text.splitlines() if module.startswith("nvidia") else []
         for version in reversed(folders):
             log = host.read("%s/%s/%s/build/make.log" % (DKMS, module, version))
             if log.outcome is not Outcome.ABSENT:
-                return fact(log, parse_build)
-    return Fact(None, DKMS)
+                return log
+    return Reading(DKMS, Outcome.ABSENT)
 
 
 def parse_build(text: str) -> Optional[Tuple[str, ...]]:
@@ -159,3 +167,18 @@ def parse_build(text: str) -> Optional[Tuple[str, ...]]:
     nvidia/nv-dma.c:1020:36: error: implicit declaration of function 'dma_buf_export'
     """
     return tuple(line for line in parse_log(text) if _BUILD_ERROR.search(line)) or None
+
+
+def parse_compilers(text: str) -> Optional[Tuple[str, str]]:
+    """Returns what built the kernel and what the module, by a make.log; None where it names none.
+
+      The kernel was built by: x86_64-linux-gnu-gcc-12 (Ubuntu 12.3.0-1ubuntu1~22.04) 12.3.0
+      You are using:           cc (Ubuntu 11.4.0-1ubuntu1~22.04) 11.4.0
+    /bin/sh: 1: gcc-13: not found
+    """
+    missing, kernels, modules = _NO_COMPILER.search(text), _BUILT_BY.search(text), _BUILT_WITH.search(text)
+    if missing:
+        return "%s-%s" % missing.groups(), ""
+    if not kernels or not modules:
+        return None
+    return "%s-%s" % kernels.groups(), "%s-%s" % (modules.group(1) or "gcc", modules.group(2))

@@ -88,6 +88,18 @@ class Policy:
     candidate: str
     offers: Tuple[Offer, ...]
 
+    @property
+    def nvidias(self) -> Optional[Offer]:
+        """The newest of NVIDIA's repository."""
+        return next((one for one in self.offers if any(REPOSITORY in place for place in one.places)), None)
+
+    @property
+    def before_nvidias(self) -> Optional[Offer]:
+        """What apt would take of somebody else, though NVIDIA's repository has one."""
+        chosen = next((one for one in self.offers if one.version == self.candidate), None)
+        is_theirs = chosen and any(REPOSITORY in place for place in chosen.places)
+        return chosen if self.nvidias and not is_theirs else None
+
     def __str__(self) -> str:
         return "%s, of %d that apt knows" % (self.candidate or "none", len(self.offers))
 

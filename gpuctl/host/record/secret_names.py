@@ -21,7 +21,8 @@ _WORD = (
     r"(?:pass(?:w|phrase|code|key|wd)|(?<!by)(?<!com)(?<!tres)pass(?![a-z])|pwd|psk(?![a-z])|psw(?:d|(?![a-z]))"
     r"|(?<![a-z])pw(?![a-z])|secret|token(?!iz)|credential|(?<![a-z])creds?(?![a-z])|cookie|mnemonic|jwt|bearer|webhook"
     r"|unseal|session_?id|sessid|hmac|conn(?:ection)?[_ -]?str|(?<![a-z])dsn|seed[_ -]?phrase|(?<![a-z])otp(?![a-z])"
-    r"|(?<![a-z])pin(?![a-z])|(?<![a-z])salt(?![a-z])|masterauth|(?<![a-z])community(?![a-z])|contrase|kennwort)[\w.-]*"
+    r"|(?<![a-z])pin(?![a-z])(?!: (?:origin|release|version) |-priority: )"  # those are apt's: apt_preferences(5)
+    r"|(?<![a-z])salt(?![a-z])|masterauth|(?<![a-z])community(?![a-z])|contrase|kennwort)[\w.-]*"
     # What says so only at the end of a name: author, authentication and keyring are no secrets.
     r"|(?<=[a-z_.-])(?<!gpg)(?<!pub)(?<!public)(?<!public[_-])(?<!sig_)(?<!mon)(?<!hot)(?<!tur)keys?"
     r"(?:[_-]?(?:data|value|base64|b64|pem|material|json|id|\d{1,3}))?(?![\w.-])"

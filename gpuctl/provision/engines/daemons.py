@@ -15,7 +15,8 @@ from gpuctl.provision.change_set import DaemonProblem, NotUp
 from gpuctl.provision.result import Refused
 
 SYSTEMD_DEADLINE = 90.0
-PAUSE = 0.1
+PAUSE, LONGEST_PAUSE = 0.01, 0.1
+"""Seconds between two looks at a daemon: most have taken a file up by the second one."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,12 @@ def wait(lacks: Callable[[float], str], deadline: float, since: str = "it was to
 
     `lacks` is handed the seconds that are left for its answer; `since` says from when on they count.
     """
-    end = time.monotonic() + deadline
-    while problem := lacks(max(PAUSE, end - time.monotonic())):
+    end, pause = time.monotonic() + deadline, PAUSE
+    while problem := lacks(max(LONGEST_PAUSE, end - time.monotonic())):
         if time.monotonic() >= end:
             raise DaemonProblem(f"{problem}, {deadline:g} s after {since}.")
-        time.sleep(PAUSE)
+        time.sleep(pause)
+        pause = min(LONGEST_PAUSE, 2 * pause)
 
 
 def not_restarted(title: str) -> Refused:

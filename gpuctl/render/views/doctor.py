@@ -11,7 +11,7 @@ from gpuctl.facts.gather import Facts
 from gpuctl.model import Action, Report, Status
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.standing import counted
-from gpuctl.render.views.finding import LOUD, MARKS, finding_text
+from gpuctl.render.views.finding import LOUD, MARKS, each_once, finding_text
 from gpuctl.render.views.host import host_summary
 
 PROVES_DRIVER = ("driver.nvml",)
@@ -38,9 +38,9 @@ def report_text(report: Report, facts: Facts, verbose: bool, origin: str = "", f
     `origin` is the host and its day, where the facts come from a snapshot. `fixed`: what gpuctl can mend was tried.
     """
     text = Styled(f"{plain(origin)}\n" if origin else "", "bold").append(f"{plain(host_summary(facts))}\n\n", "bold")
-    for finding in report.findings:
+    for finding, shown_at in each_once(report.findings):
         if verbose or finding.status in LOUD:
-            text.append(finding_text(finding, verbose)).append("\n" if finding.status in LOUD else "")
+            text.append(finding_text(finding, verbose, shown_at)).append("\n" if finding.status in LOUD else "")
     return (
         text.append(_layers(report, facts))
         .append(_closing(report, verbose))
@@ -51,9 +51,9 @@ def report_text(report: Report, facts: Facts, verbose: bool, origin: str = "", f
 def wrong_text(report: Report) -> Styled:
     """Returns what is wrong and not waived, and nothing where nothing is."""
     text = Styled()
-    for finding in report.findings:
+    for finding, shown_at in each_once(report.findings):
         if finding.status in LOUD and finding.waived is None:
-            text.append(finding_text(finding, verbose=False))
+            text.append(finding_text(finding, verbose=False, shown_at=shown_at))
     return text
 
 

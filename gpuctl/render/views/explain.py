@@ -58,11 +58,13 @@ def _known(found: tuple[Match, ...]) -> tuple[Match, ...]:
 
 
 def _behind(others: tuple[Match, ...]) -> Styled:
-    """A line each, with what tells it: what the doctor says of this host, or how it is told."""
+    """A line each, with what tells it: what the doctor says of this host, or how it is told, and by which look."""
     text = Styled("Also found behind such lines, likeliest first:\n" if others else "", "dim")
     for one in others:
         text.append(f"  {plain(one.family.title)}")
-        tells = f"This host: {one.here.message} ({one.here.id})" if one.here else one.family.tells_apart
+        look = f"$ {one.family.look}" if one.family.look else ""
+        told = " ".join(filter(None, (one.family.tells_apart, look)))
+        tells = f"This host: {one.here.message} ({one.here.id})" if one.here else told
         text.append(f": {plain(tells)}" if tells else "", "" if one.here else "dim")
         text.append(f"  {one.family.id}\n", "dim")
     return text

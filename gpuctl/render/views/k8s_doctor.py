@@ -8,7 +8,7 @@ from gpuctl.model import Report
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.json import as_json, document
 from gpuctl.render.formats.standing import counted, counts
-from gpuctl.render.views.finding import LOUD, finding_text
+from gpuctl.render.views.finding import LOUD, each_once, finding_text
 
 _INDENT = "      "
 NAMED = 3
@@ -22,9 +22,9 @@ def doctor_text(found: Examination, verbose: bool) -> Styled:
     if not found.classes:
         text.append(f"None of {found.nodes} nodes is known to have NVIDIA GPUs.\n", "dim")
     text.append("\n")
-    for finding in found.report.findings:
+    for finding, shown_at in each_once(found.report.findings):
         if verbose or finding.status in LOUD:
-            text.append(finding_text(finding, verbose)).append("\n" if finding.status in LOUD else "")
+            text.append(finding_text(finding, verbose, shown_at)).append("\n" if finding.status in LOUD else "")
     return text.append(f"{counted(found.report)}.{'' if verbose else ' More with -v.'}\n", "dim")
 
 

@@ -14,6 +14,7 @@ https://pixi.sh/latest/workspace/lockfile/ and https://conda.github.io/conda-loc
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from gpuctl.compat.ask.asks import Ask, OwnCode, unknown_ask
@@ -42,6 +43,8 @@ _SPEC = re.compile(
 _VERSION = re.compile(r"(>=|~=|={0,2})\s*([0-9]+)(?:\.([0-9]+))?")
 _PINNED = re.compile(r"={1,2}\s*([0-9]+(?:\.[0-9]+)*)")
 _BUILT_FOR = re.compile(r"cuda_?([0-9]{2})\.?([0-9])(?![0-9])")
+_OF_PYTORCHS_CHANNEL = re.compile(r"_cuda([0-9]+\.[0-9]+)_cudnn")
+"""Builds that require this very CUDA, py3.11_cuda12.4_cudnn9.1.0_0. Source: https://github.com/pytorch/builder/tree/main/conda"""
 _EXPORTED = re.compile(
     r"^# (?:This file may be used to create an environment|platform: linux-)|^@EXPLICIT", re.MULTILINE
 )
@@ -123,6 +126,24 @@ def _floor(package: CondaPackage) -> ReleaseCode | None:
     """Returns what a release needs at least, whoever built it; None where the file leaves the release open."""
     pinned = _PINNED.match(package.version)
     return release_code(package.name.replace("_", "-"), pinned[1], is_wheel=False) if pinned else None
+
+
+def apart(packages: Sequence[CondaPackage]) -> str | None:
+    """Returns that a file names a build of PyTorch for one CUDA version, and another version: a clause, or None."""
+    times = Counter(one.name for one in packages)
+    once = [one for one in packages if times[one.name] == 1]
+    built = [(one, match[1]) for one in once if (match := _OF_PYTORCHS_CHANNEL.search(one.build))]
+    told = [(one, ask.cuda) for one in once if one.name in ("pytorch-cuda", "cudatoolkit") for ask in _told(one)]
+    for one, cuda in built:
+        for other, named in told:
+            if "." in named and named != cuda:
+                return f"{_label(one)} is built for CUDA {cuda}, and {_label(other)} is named: conda installs neither"
+    return None
+
+
+def for_the_cpu(packages: Sequence[CondaPackage]) -> tuple[CondaPackage, ...]:
+    """Returns the packages that are there so that others are for the CPU."""
+    return tuple(one for one in packages if one.name in _FOR_THE_CPU)
 
 
 def has_torch(packages: Sequence[CondaPackage]) -> bool:

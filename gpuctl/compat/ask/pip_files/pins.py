@@ -64,6 +64,11 @@ class Pin:
         return _normalized(self.requirement.name)
 
     @property
+    def label(self) -> str:
+        """The package and what is required of it, for people."""
+        return f"{self.name} {str(self.requirement.specifier).removeprefix('==')}".strip()
+
+    @property
     def is_newest(self) -> bool:
         """Whether it is built from a repository as that stands, of no revision that is named."""
         repository = _REPOSITORY.match(self.requirement.url or "")

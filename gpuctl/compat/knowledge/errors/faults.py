@@ -101,13 +101,17 @@ _REMEDIES = {
 
 @dataclass(frozen=True)
 class ToolkitFault:
-    """A fault that the toolkit has from `since` (None: ever) until before `fixed`, and the family that it shows as."""
+    """A fault that the toolkit has from `since` (None: ever) until before `fixed`, and the family that it shows as.
+
+    `engine`: the one of ENGINES that alone meets it, None for whatever starts a container.
+    """
 
     family: str
     fixed: str
     text: str
     source: str
     since: str | None = None
+    engine: str | None = None
     note: str | None = None
 
 

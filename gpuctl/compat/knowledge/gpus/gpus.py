@@ -58,8 +58,8 @@ class Gpu:
     """A GPU as the rules see it.
 
     `compute_capability` is "" where it is not known; `brand` is NVML's, in lower case without blanks, None where no
-    source tells it. `driven`: NVML of the driver in question reported this GPU, so that driver knows it. `one_of`: the
-    name of a product with several chips; which of them is in the machine is not known, and each stands there as a GPU.
+    source tells it. `driven`: NVML of the driver in question reported this GPU, so that driver knows it. `one_of`: a
+    name that means several, chips or products; which is in the machine is not known, and each stands there as a GPU.
     """
 
     name: str
@@ -91,13 +91,16 @@ def find_gpu(text: str, hints: bool = True) -> Gpu:
     if len(typed) > LONGEST_NAME:
         raise ValueError(f"no NVIDIA GPU has a name of more than {LONGEST_NAME} letters")
     typed = one_of(typed)
+    return _by_number(typed) or _of_name(typed, hints)
+
+
+def _by_number(typed: str) -> Gpu | None:
+    """Returns the GPU of a compute capability, a PCI id or a chip; None for a name. Raises ValueError."""
     capability = capability_named(typed) or typed
     if re.fullmatch(r"[0-9]+\.[0-9]+", capability):
         return _of_capability(capability)
     pci = _PCI_ID.fullmatch(typed.lower())
-    if pci:
-        return _of_pci_id(pci[1])
-    return _of_chip(typed.upper()) or _of_name(typed, hints)
+    return _of_pci_id(pci[1]) if pci else _of_chip(typed.upper())
 
 
 @lru_cache(maxsize=1024)
@@ -226,20 +229,32 @@ def _of_name(typed: str, hints: bool) -> Gpu:
     candidates = _meant(typed)
     if not candidates:
         raise ValueError(_not_found(typed, hints))
-    if len({(gpu.compute_capability, gpu.product_class, gpu.brand) for gpu, _ in candidates}) > 1:
+    if len({_kind(gpu) for gpu, _ in candidates}) > 1:
         raise ValueError(_ambiguous(typed, candidates))
     return candidates[0][0]
 
 
-def chips_named(text: str) -> tuple[Gpu, ...]:
-    """Returns the GPUs that a name may mean, of one product that was sold with several chips; () for another name."""
+def gpus_named(text: str) -> tuple[Gpu, ...]:
+    """Returns the GPUs that a name may mean where these are several: the chips of a product, or a few products.
+
+    Each has the chip in its name, and the typed one in `one_of`. () for any other name. Raises ValueError for a compute
+    capability or a PCI id that is not known.
+    """
     name = text.strip()
-    meant = _meant(name)
-    if len({gpu.name for gpu, _ in meant}) != 1:
+    if _by_number(one_of(name)):
         return ()
-    named = (replace(gpu, name=f"{name} ({'/'.join(chips)})", one_of=name) for gpu, chips in meant)
-    found = tuple(dict.fromkeys(named))  # a chip has several PCI ids
-    return found if len(found) > 1 else ()
+    meant = _meant(name)
+    is_product = len({gpu.name for gpu, _ in meant}) == 1
+    with_chip = ((gpu, f"{name if is_product else gpu.name} ({'/'.join(chips)})") for gpu, chips in meant)
+    # A chip has several PCI ids.
+    found = tuple(dict.fromkeys(replace(gpu, name=called, one_of=name) for gpu, called in with_chip))
+    is_told = is_product or len({_kind(gpu) for gpu in found}) > 1
+    return found if is_told and 1 < len(found) <= _CANDIDATES_SHOWN else ()
+
+
+def _kind(gpu: Gpu) -> tuple[str, str | None, str | None]:
+    """What the rules see of a product."""
+    return gpu.compute_capability, gpu.product_class, gpu.brand
 
 
 def _meant(typed: str) -> list[tuple[Gpu, tuple[str, ...]]]:

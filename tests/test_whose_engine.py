@@ -41,6 +41,7 @@ from gpuctl.facts.toolkit.oci_hooks import RUN_FOLDER
 from gpuctl.facts.toolkit.toolkit import SETTINGS
 from gpuctl.model import Report, Status
 from gpuctl.provision.engines.containerd.containerd import plan
+from gpuctl.provision.mend import mends
 from gpuctl.provision.result import Refused, Wish
 from gpuctl.render.views.doctor import report_text
 
@@ -454,3 +455,8 @@ def test_the_runtime_is_not_registered_where_k0s_would_write_it_anew() -> None:
     with pytest.raises(Refused, match="k0s") as refused:
         plan(seen, gather(seen), Wish())
     assert "/etc/k0s/containerd.d/nvidia.toml" in " ".join(shown(refused.value.remedy))
+
+
+def test_nothing_is_mended_on_a_node_whose_operator_has_done_all() -> None:
+    facts, report = examined("a node of CRI-O by the operator's hook, with Podman beside")
+    assert list(mends(facts, report)) == []

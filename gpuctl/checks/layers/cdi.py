@@ -320,8 +320,7 @@ def _lower_version(system: System, toolkit: Toolkit, tegra: Tegra, path: str) ->
     """
     ctk = toolkit.ctk.value
     if ctk is None or not leading(ctk.version) or compare(leading(ctk.version), GROUPS_SINCE) < 0:
-        text = "the toolkit generate the file, which takes the lowest version that does."
-        return text, as_root(system, generate_cdi(tegra, path)) if ctk and path.startswith(_WRITTEN_BY_HAND) else ()
+        return "the toolkit generate the file, which takes the lowest version that does.", ()
     text = "the toolkit leave out the devices' groups, by which users other than root reach video and rendering."
     if path.startswith(_WRITTEN_BY_HAND):
         return text, as_root(system, generate_cdi(tegra, path, f"--feature-flag={NO_GROUPS}"))

@@ -416,7 +416,7 @@ REPORTED: Mapping[str, Reported] = {
     "the same left behind by a toolkit that is no more": Reported(
         joined(well(T4), podman("4.9.3"), base("1.18.2"), cdi_07("/etc/cdi/nvidia.yaml")),
         ("cdi.version",),
-        ("nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",),
+        ("have the toolkit generate the file, which takes the lowest version that does.",),
         ("feature-flag",),
     ),
 }

@@ -508,6 +508,9 @@ ILL: Mapping[str, SnapshotHost] = {
     ),
     "driver.mig-instances": v100(nvml=[NVML[0], GPU | {"mig": True, "mig_devices": 0}]),
     "docker.log": v100(**without(NO_DAEMON, which=DOCKERD, stats=SYSTEMD, commands=logged("docker", NO_START))),
+    "docker.user-namespaces": v100(
+        which={"apptainer": "/usr/bin/apptainer"}, files={"/proc/sys/user/max_user_namespaces": "0\n"}
+    ),
     "docker.selinux": v100(
         files={"/sys/fs/selinux/enforce": "1", "/sys/fs/selinux/booleans/container_use_devices": "0 0"}, commands=PODMAN
     ),
@@ -631,6 +634,9 @@ MOVED = v100(
 ELSEWHERE: Mapping[str, SnapshotHost] = {
     **dict.fromkeys([id for id in ILL if id.startswith("kubelet.")], QUIET),
     "registration.crio-restart": v100(**without(CRIO_LISTS, stats={CRIO_FILE: {"ctime": BOOTED + 9_999}})),
+    "docker.user-namespaces": v100(
+        which={"apptainer": "/usr/bin/apptainer"}, files={"/proc/sys/user/max_user_namespaces": "127\n"}
+    ),
     "kernel.operator-driver": v100(stats={"/run/nvidia/driver/usr": {"type": "dir"}}),
     "hardware.image": v100(files={"/usr/share/ublue-os/image-info.json": BAZZITE}),
     "kubelet.plugin-folder": MOVED,

@@ -60,6 +60,25 @@ def installed(**packages: str) -> str:
     return "".join(f"{name.replace('_', '-')}\t{version}\tinstall\tinstalled\n" for name, version in packages.items())
 
 
+def podman(version: str) -> Machine:
+    return {"commands": {"podman --version": f"podman version {version}\n"}}
+
+
+def base(version: str) -> Machine:
+    """nvidia-container-toolkit-base: what CDI needs, and no more."""
+    return {
+        "commands": {
+            "nvidia-ctk --version": f"NVIDIA Container Toolkit CLI version {version}\n",
+            "nvidia-cdi-hook --version": f"NVIDIA CDI Hook version {version}\n",
+        }
+    }
+
+
+def cdi_07(path: str) -> Machine:
+    machine = cdi(DRIVER_580[0], path=path)
+    return {"files": {path: json.dumps({**json.loads(machine["files"][path]), "cdiVersion": "0.7.0"})}}
+
+
 def universal_blue(name: str, tag: str, board: Board) -> Machine:
     """An image that has no driver, of which it tells where it comes from."""
     said = {"image-ref": f"ostree-image-signed:docker://ghcr.io/ublue-os/{name}", "image-tag": tag}
@@ -342,6 +361,10 @@ REPORTED: Mapping[str, Reported] = {
             docker(DefaultRuntime="nvidia", Runtimes={"runc": {"path": "runc"}, "nvidia": {"path": "/opt/gone"}}),
         ),
         ("registration.runtime-path",),
+        (
+            "/opt/gone is not an executable program. No container of this Docker starts until then",
+            '"default-runtime": "runc"',
+        ),
         never=("daemon-reload",),
     ),
     # https://docs.bazzite.gg, rebase_guide: one image has the driver, and the toolkit too
@@ -362,6 +385,39 @@ REPORTED: Mapping[str, Reported] = {
         ("kernel.driver-installed", "toolkit.installed"),
         ("names have nvidia in them",),
         ("rpm-ostree rebase",),
+    ),
+    # https://github.com/NVIDIA/nvidia-docker/issues/1269
+    "the toolkit taken off a Docker that starts all by it": Reported(
+        joined(well(T4), docker(DefaultRuntime="nvidia")),
+        ("toolkit.installed",),
+        ("No container of this Docker starts until then: nvidia is its default runtime.", '"default-runtime": "runc"'),
+    ),
+    "the same where it starts containers by runc": Reported(
+        joined(well(T4), docker()), ("toolkit.installed",), never=("No container", "default-runtime")
+    ),
+    # https://github.com/NVIDIA/nvidia-container-toolkit/issues/1940, /1860: Podman 4.9.3 of Ubuntu 24.04
+    "a specification with devices' groups, which an old Podman refuses": Reported(
+        joined(well(T4), podman("4.9.3"), base("1.20.0"), cdi_07("/etc/cdi/nvidia.yaml")),
+        ("cdi.version",),
+        (
+            "nvidia-ctk cdi generate --feature-flag=no-additional-gids-for-device-nodes --output=/etc/cdi/nvidia.yaml",
+            "video and rendering",
+        ),
+    ),
+    "the same where the toolkit's service writes it": Reported(
+        joined(well(T4), podman("5.0.3"), base("1.19.1"), cdi_07("/var/run/cdi/nvidia.yaml")),
+        ("cdi.version",),
+        (
+            "echo NVIDIA_CTK_CDI_GENERATE_FEATURE_FLAGS=no-additional-gids-for-device-nodes | tee -a",
+            "systemctl restart nvidia-cdi-refresh.service",
+        ),
+        ("cdi generate",),
+    ),
+    "the same left behind by a toolkit that is no more": Reported(
+        joined(well(T4), podman("4.9.3"), base("1.18.2"), cdi_07("/etc/cdi/nvidia.yaml")),
+        ("cdi.version",),
+        ("nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",),
+        ("feature-flag",),
     ),
 }
 
@@ -401,3 +457,19 @@ def test_an_image_that_does_not_tell_its_address_is_named_by_no_command(text: st
     found = [one for one in diagnose(gather(host(**machine))).findings if one.status is Status.FAIL]
     assert found[0].id == "kernel.driver-installed"
     assert "rpm-ostree rebase" not in told(tuple(found))
+
+
+@pytest.mark.parametrize(
+    ("machine", "proven", "then"),
+    [
+        (jetson("32.7.1", "quill", toolkit("1.7.0"), docker()), "by JetPack's lists", "gpuctl check --cuda X.Y"),
+        (orin("36.4.4", toolkit("1.18.1"), docker()), "NVML answers", "gpuctl smoke --runtime nvidia"),
+    ],
+    ids=["without NVML", "with NVML"],
+)
+def test_a_jetson_is_ready_and_told_what_proves_it_there(machine: Machine, proven: str, then: str) -> None:
+    facts = gather(host(**machine))
+    text = report_text(diagnose(facts), facts, verbose=False).plain
+    ready, after = text.splitlines()[-2:]
+    assert ready.startswith("Ready: ") and proven in ready
+    assert after == f"Next: {then}"

@@ -35,12 +35,13 @@ from test_reported_hosts import BARE, BASE, NO_LIBRARY, OPERATOR, PODMAN, cdi, t
 
 from gpuctl.checks.every import diagnose
 from gpuctl.facts.gather import Facts, gather
-from gpuctl.facts.machine.isolation import IDS, USE_XSERVER
+from gpuctl.facts.machine.isolation import IDS, MOST, RESTRICTED, USE_XSERVER, USERS_MAY
 from gpuctl.facts.machine.logs import unit_log
 from gpuctl.facts.toolkit.oci_hooks import RUN_FOLDER
 from gpuctl.facts.toolkit.toolkit import SETTINGS
 from gpuctl.model import Report, Status
 from gpuctl.provision.engines.containerd.containerd import plan
+from gpuctl.provision.mend import mends
 from gpuctl.provision.result import Refused, Wish
 from gpuctl.render.views.doctor import report_text
 
@@ -128,6 +129,10 @@ def guest(kind: str) -> Machine:
     return joined(well(T4, base=UBUNTU_22), toolkit(), docker(), {"commands": {"systemd-detect-virt": f"{kind}\n"}})
 
 
+ENROOT = {
+    "which": {"enroot": "/usr/bin/enroot"},
+    "commands": {"nvidia-container-cli --version": "cli-version: 1.18.1\nlib-version: 1.18.1\n"},
+}
 WITH_CGROUPS = {"files": {SETTINGS: "[nvidia-container-cli]\nno-cgroups = false\n"}}
 OWN = HOSTS["rootless-docker"]["sockets"][ROOTLESS]
 WITHOUT_RUNTIME = OWN | {"/info": OWN["/info"] | {"Runtimes": {"runc": {"path": "runc"}}}}
@@ -372,6 +377,45 @@ CASES: Mapping[str, Case] = {
         joined(well(T4), toolkit(), {"stats": {ROOTLESS.removeprefix("unix://"): {"type": "socket"}}}),
         never=("install",),
     ),
+    # User namespaces: https://github.com/NVIDIA/enroot/issues/201, https://github.com/apptainer/apptainer/issues/2027
+    "Charliecloud on a host that hardening has closed": Case(
+        joined(well(H100), {"which": {"ch-run": "/usr/bin/ch-run"}, "files": {MOST: "0\n"}}),
+        ("docker.user-namespaces",),
+        ("user.max_user_namespaces",),
+    ),
+    "Apptainer with its setuid program on such a host": Case(
+        joined(
+            well(H100),
+            {"which": {"apptainer": "/usr/bin/apptainer"}, "files": {MOST: "0\n"}},
+            {"stats": {"/usr/libexec/apptainer/bin/starter-suid": {"mode": 0o4755}}},
+        ),
+        ready=True,
+    ),
+    "enroot on Ubuntu, without a profile of its own": Case(
+        joined(well(H100), ENROOT, {"files": {MOST: "63437\n", RESTRICTED: "1\n", "/etc/apparmor.d/podman": ""}}),
+        ("docker.user-namespaces",),
+        ("/etc/apparmor.d/enroot",),
+    ),
+    "enroot on Ubuntu, with its package's profile": Case(
+        joined(well(H100), ENROOT, {"files": {MOST: "63437\n", RESTRICTED: "1\n", "/etc/apparmor.d/enroot": ""}}),
+        ready=True,
+    ),
+    "a person's Podman where only root makes namespaces": Case(
+        joined(
+            well(RTX_4090),
+            PODMAN,
+            BASE,
+            cdi(DRIVER_580[0]),
+            {"env": {"euid": "1000"}, "files": {MOST: "63437\n", USERS_MAY: "0\n"}},
+        ),
+        ("docker.user-namespaces",),
+        ("kernel.unprivileged_userns_clone = 1",),
+    ),
+    "Apptainer beside Docker, which needs none": Case(
+        joined(well(T4), toolkit(), docker(), {"which": {"apptainer": "/usr/bin/apptainer"}, "files": {MOST: "0\n"}}),
+        says=("apptainer cannot start",),
+        ready=True,
+    ),
     "a guest of LXC without an engine": Case(
         joined(well(T4, base=UBUNTU_22), {"commands": {"systemd-detect-virt": "lxc\n"}}),
         ("docker.installed", "toolkit.installed"),
@@ -411,3 +455,8 @@ def test_the_runtime_is_not_registered_where_k0s_would_write_it_anew() -> None:
     with pytest.raises(Refused, match="k0s") as refused:
         plan(seen, gather(seen), Wish())
     assert "/etc/k0s/containerd.d/nvidia.toml" in " ".join(shown(refused.value.remedy))
+
+
+def test_nothing_is_mended_on_a_node_whose_operator_has_done_all() -> None:
+    facts, report = examined("a node of CRI-O by the operator's hook, with Podman beside")
+    assert list(mends(facts, report)) == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ from gpuctl.regex import regex
 if TYPE_CHECKING:
     from gpuctl.facts.containerd.containerd import Containerd
     from gpuctl.facts.docker.docker import Docker
-    from gpuctl.facts.packages.packages import Packages
+    from gpuctl.facts.packages.packages import Package, Packages
 
 _BRING = ("apt-get", "dnf", "yum", "zypper", "ubuntu-drivers")
 """The programs that leave held packages as they are."""
@@ -109,21 +109,14 @@ def upgrade_toolkit(system: System, packages: Packages, text: str, toolkit: Tool
     if toolkit and toolkit.ctk.value and toolkit.ctk.value.path.startswith(OPERATOR):
         way = "The GPU Operator brings it: upgrade the operator, or set toolkit.version in its ClusterPolicy."
         return Remedy(f"{text} {way}")
-    known = packages.installed.value or {}
-    held = [name for name in TOOLKIT if name in known and known[name].held]
+    parts = {name: one for name, one in (packages.installed.value or {}).items() if name in TOOLKIT}
+    upgrade = unheld(install("toolkit", text, system, Disturbs.NOTHING), system, parts)
     first = packages.policy.value.before_nvidias if packages.policy.value else None
-    prefer = _prefer_nvidias(max(first.priority, DOWNGRADES) + 1) if first else ()
-    upgrade = install("toolkit", text, system, Disturbs.NOTHING)
-    if not upgrade.commands:
+    if first is None or not upgrade.commands:
         return upgrade
-    said = (
-        f"First have apt prefer NVIDIA's packages to those of priority {first.priority}." if first else None,
-        f"{' and '.join(held)} {'are' if len(held) > 1 else 'is'} held: let go first, and hold all of them or none."
-        if held
-        else None,
-    )
-    commands = (*as_root(system, *prefer), *_let_go(system, held), *upgrade.commands)
-    return replace(upgrade, text=" ".join(filter(None, (upgrade.text, *said))), commands=commands)
+    prefer = as_root(system, *_prefer_nvidias(max(first.priority, DOWNGRADES) + 1))
+    said = f"{upgrade.text} First have apt prefer NVIDIA's packages to those of priority {first.priority}."
+    return replace(upgrade, text=said, commands=(*prefer, *upgrade.commands))
 
 
 def _prefer_nvidias(priority: int) -> tuple[Command, ...]:
@@ -131,11 +124,6 @@ def _prefer_nvidias(priority: int) -> tuple[Command, ...]:
     lines = (f"Package: {' '.join(TOOLKIT)}", f"Pin: origin {REPOSITORY.rstrip('/')}", f"Pin-Priority: {priority}")
     file = f"{PREFERENCES[1]}/nvidia-container-toolkit"
     return (command("printf", "%s\\n", *lines, Shell.PIPE, Shell.SUDO, "tee", file),)
-
-
-def _let_go(system: System, names: Sequence[str]) -> tuple[Command, ...]:
-    program = _UNHOLDS.get(system.package_manager.value or "")
-    return as_root(system, command(*program, *operands(*names))) if program and names else ()
 
 
 def own_first(remedy: Remedy, system: System, own: Command) -> Remedy:
@@ -163,7 +151,9 @@ def install_driver(
         beyond = way_beyond(row, target(system).version, branch) if branch else None
         if beyond:
             return Remedy(f"{text} {beyond}", (), Disturbs.HOST)
-        return unheld(_kept(text, row, system, keeper, gpus, version or "", module=False), system, keeper)
+        return unheld(
+            _kept(text, row, system, keeper, gpus, version or "", module=False), system, keeper.packages.value or {}
+        )
     recommended = None if branch or version else _recommended_branch(gpus)
     commands = driver_commands(gpus, target(system), branch or recommended)
     off, note = (
@@ -172,15 +162,15 @@ def install_driver(
     )
     ended = package_may_be_gone(target(system)) if commands else None
     said = " ".join(filter(None, (text, off, f"Before it: {note}." if note else None, ended)))
-    return unheld(Remedy(said, commands, Disturbs.HOST), system, keeper)
+    return unheld(Remedy(said, commands, Disturbs.HOST), system, keeper.packages.value or {})
 
 
-def unheld(remedy: Remedy, system: System, keeper: Keeper) -> Remedy:
-    """Returns the remedy with the holds on the driver's packages lifted first, where a package manager brings it.
+def unheld(remedy: Remedy, system: System, packages: Mapping[str, Package]) -> Remedy:
+    """Returns the remedy with the holds on these packages lifted first, where a package manager brings newer ones.
 
-    Some held and others not are how a driver's parts come apart.
+    Some held and others not are how a driver's parts come apart, or the toolkit's.
     """
-    held = sorted(name for name, one in (keeper.packages.value or {}).items() if one.held)
+    held = sorted(name for name, one in packages.items() if one.held)
     lift = _UNHOLDS.get(system.package_manager.value or "")
     if not held or lift is None or not any(word in _BRING for one in remedy.commands for word in one.words):
         return remedy
@@ -214,7 +204,11 @@ def install_module(text: str, system: System, keeper: Keeper, gpus: Sequence[Gpu
     row = kept_by_another(keeper)
     if row is None:
         return install_driver(text, system, keeper, gpus)
-    return unheld(_kept("" if row.module_way else text, row, system, keeper, gpus, "", module=True), system, keeper)
+    return unheld(
+        _kept("" if row.module_way else text, row, system, keeper, gpus, "", module=True),
+        system,
+        keeper.packages.value or {},
+    )
 
 
 def enrol_key(system: System, keeper: Keeper, is_dkms: bool) -> Remedy:
@@ -315,9 +309,9 @@ def as_root(system: System, *commands: Command) -> tuple[Command, ...]:
     return tuple(one.for_root() if system.euid.value == 0 else one.for_others() for one in commands)
 
 
-def generate_cdi(tegra: Tegra, path: str) -> Command:
+def generate_cdi(tegra: Tegra, path: str, *options: str) -> Command:
     """Returns the command that writes a CDI specification."""
-    return command("nvidia-ctk", "cdi", "generate", *cdi_mode(tegra), f"--output={path}")
+    return command("nvidia-ctk", "cdi", "generate", *cdi_mode(tegra), *options, f"--output={path}")
 
 
 def cdi_mode(tegra: Tegra) -> tuple[str, ...]:

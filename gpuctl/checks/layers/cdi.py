@@ -10,7 +10,7 @@ from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.gpus import understood
 from gpuctl.checks.layers.docker import gpus_by_cdi, only_cdi_devices
 from gpuctl.checks.remedies import as_root, generate_cdi, install, install_runtime
-from gpuctl.command import Shell, command, operands
+from gpuctl.command import Command, Shell, command, operands
 from gpuctl.compat.knowledge.cdi import (
     CONTAINERD_SINCE,
     CRIO_SINCE,
@@ -40,6 +40,14 @@ from gpuctl.regex import regex
 
 OTHERS_READ = 0o004
 EXECUTABLE = 0o111
+GROUPS_SINCE = "1.19.1"
+"""From here on the toolkit writes 0.7.0, for the groups of devices: data/toolkit_releases.jsonl."""
+NO_GROUPS = "no-additional-gids-for-device-nodes"
+"""The switch by which it does not, and writes a lower version."""
+_WRITTEN_BY_HAND = "/etc/cdi/"
+_REFRESHED = ("/var/run/cdi/nvidia.yaml", "/run/cdi/nvidia.yaml")
+_REFRESH_SETTINGS = "/etc/nvidia-container-toolkit/nvidia-cdi-refresh.env"
+"""What the toolkit's service nvidia-cdi-refresh writes, and goes by."""
 TOOLKIT_TITLE = "NVIDIA Container Toolkit"
 _ALMOST = (*SUFFIXES, ".yml")
 """What the name of a specification ends in where somebody did not know that engines look for two endings, in small."""
@@ -272,7 +280,15 @@ def _mig_devices(devices: Mapping[str, Device]) -> int:
 
 
 @check("cdi.version")
-def version(docker: Docker, podman: Podman, crio: Crio, containerd: Containerd, toolkit: Toolkit) -> Judgement | None:
+def version(
+    system: System,
+    docker: Docker,
+    podman: Podman,
+    crio: Crio,
+    containerd: Containerd,
+    toolkit: Toolkit,
+    tegra: Tegra,
+) -> Judgement | None:
     """Engines refuse a specification whose cdiVersion is newer than they know: toolkit 1.19.1 and later write 0.7.0.
 
     So does the toolkit itself, where its runtime goes by specifications, and `nvidia-ctk cdi list` shows none.
@@ -288,12 +304,31 @@ def version(docker: Docker, podman: Podman, crio: Crio, containerd: Containerd, 
         )
     seen = Evidence(spec.path, f"cdiVersion {spec.version}")
     upgrade = f"Upgrade {title} to {row.since} or later, or have" if row.since else "Have"
-    remedy = Remedy(f"{upgrade} the toolkit generate the file, which takes the lowest version that does.")
+    text, commands = _lower_version(system, toolkit, tegra, spec.path)
+    remedy = Remedy(f"{upgrade} {text}", commands, Disturbs.NOTHING)
     taker = f"{title} {row.since} is the first" if row.since else "no release is known"
     message = f"This {title} refuses {spec.path}: {taker} to take version {spec.version}."
     ground = f"since {row.since}" if row.since else f"{title} {row.refused_by} refuses it"
     complain = warned if row.engine == TOOLKIT else _complain(docker, podman, toolkit)
     return complain(message, seen, Evidence(row.source, ground), remedy=remedy)
+
+
+def _lower_version(system: System, toolkit: Toolkit, tegra: Tegra, path: str) -> tuple[str, tuple[Command, ...]]:
+    """How the toolkit writes the file in the lowest version that does: by a switch, once it names devices' groups.
+
+    Source: https://github.com/NVIDIA/nvidia-container-toolkit/issues/1940, NVIDIA/cloud-native-docs#419
+    """
+    ctk = toolkit.ctk.value
+    if ctk is None or not leading(ctk.version) or compare(leading(ctk.version), GROUPS_SINCE) < 0:
+        return "the toolkit generate the file, which takes the lowest version that does.", ()
+    text = "the toolkit leave out the devices' groups, by which users other than root reach video and rendering."
+    if path.startswith(_WRITTEN_BY_HAND):
+        return text, as_root(system, generate_cdi(tegra, path, f"--feature-flag={NO_GROUPS}"))
+    if path not in _REFRESHED:
+        return text, ()
+    setting = f"NVIDIA_CTK_CDI_GENERATE_FEATURE_FLAGS={NO_GROUPS}"
+    write = command("echo", setting, Shell.PIPE, Shell.SUDO, "tee", "-a", _REFRESH_SETTINGS)
+    return text, as_root(system, write, command("systemctl", "restart", "nvidia-cdi-refresh.service"))
 
 
 @check("cdi.folder")

@@ -71,6 +71,19 @@ def only_cdi_devices(docker: Docker, toolkit: Toolkit) -> bool:
     return bool(cdi and cdi.in_effect()) and understood(docker_cdi, daemon.version) is not DockerCdi.IMPOSSIBLE
 
 
+def none_starts(docker: Docker) -> tuple[str, str]:
+    """Returns what to add to a finding and to its remedy where every container of this Docker is started by NVIDIA's
+    runtime, whose program is not there; "" and "" elsewhere.
+
+    A default runtime that is written out counts from the next reload on; one that is taken out, after a restart.
+    """
+    daemon, program = docker.daemon.value, docker.runtime_file
+    if daemon is None or daemon.default_runtime != RUNTIME or program.value is not None or program.unknown is not None:
+        return "", ""
+    way = ' Without GPUs they start again once daemon.json says "default-runtime": "runc" and Docker is reloaded.'
+    return " No container of this Docker starts until then: nvidia is its default runtime.", way
+
+
 @check("docker.installed", explains=("docker.reachable",))
 def installed(
     system: System, docker: Docker, containerd: Containerd, crio: Crio, podman: Podman, jobs: JobRuntimes

@@ -80,7 +80,11 @@ def _upgrade_behind(text: str, system: System, keeper: Keeper) -> Remedy | None:
         return None
     install = command("apt-get", "install", "-y", *operands(*behind))
     commands = as_root(system, command("apt-get", "update"), install, command("reboot"))
-    return unheld(Remedy(f"{text} Packages are behind the others ({newest}).", commands, Disturbs.HOST), system, keeper)
+    return unheld(
+        Remedy(f"{text} Packages are behind the others ({newest}).", commands, Disturbs.HOST),
+        system,
+        keeper.packages.value or {},
+    )
 
 
 @check("driver.nvml", explains=_ASK_NVML)
@@ -254,13 +258,14 @@ def device_nodes(system: System, driver: Driver, devices: Devices, tegra: Tegra,
     if driver.nvml_version.value is None or is_elsewhere:
         return None
     nodes = {node.path for node in devices.nodes.get() or ()}
-    modules = kernel.modules.value
-    of_uvm = ("/dev/nvidia-uvm",) if modules is None or "nvidia_uvm" in modules else ()  # else kernel.uvm-loaded tells
-    missing = [path for path in ("/dev/nvidiactl", "/dev/nvidia0", *of_uvm) if path not in nodes]
+    modules, within = kernel.modules.value, system.machine.value == "container"
+    of_uvm = within or modules is None or "nvidia_uvm" in modules  # else kernel.uvm-loaded tells
+    wanted = ("/dev/nvidiactl", "/dev/nvidia0", *(("/dev/nvidia-uvm",) if of_uvm else ()))
+    missing = [path for path in wanted if path not in nodes]
     seen = Evidence(devices.nodes.source, ", ".join(sorted(nodes)) or "none")
     if not missing:
         return passed(f"{len(nodes)} device nodes are there", seen)
-    if system.machine.value == "container":
+    if within:
         return _not_passed_on(system, missing[0], seen)
     remedy = Remedy("Have nvidia-modprobe make them.", as_root(system, command("nvidia-modprobe", "-c=0", "-u")))
     return warned(f"The device node {missing[0]} is missing.", seen, remedy=remedy)

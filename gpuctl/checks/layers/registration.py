@@ -14,6 +14,7 @@ from gpuctl.checks.layers.docker import (
     daemon_of,
     gpus_by_cdi,
     has_cdi_gpus,
+    none_starts,
     only_cdi_devices,
 )
 from gpuctl.checks.paths.containers import DockerPaths, asks_by_flag
@@ -90,8 +91,10 @@ def runtime_path(system: System, docker: Docker) -> Judgement | None:
     path = daemon.runtimes["nvidia"] or "nvidia-container-runtime"
     if docker.runtime_file.get():
         return passed(f"The registered runtime is there: {docker.runtime_file.value}", docker.runtime_file)
-    remedy = _register(system, docker, "Register the program that is there.", "--force")
-    return failed(f"The registered runtime {path} is not an executable program.", docker.runtime_file, remedy=remedy)
+    also, way = none_starts(docker)
+    remedy = _register(system, docker, f"Register the program that is there.{way}", "--force")
+    message = f"The registered runtime {path} is not an executable program.{also}"
+    return failed(message, docker.runtime_file, remedy=remedy)
 
 
 @check("registration.default-runtime")

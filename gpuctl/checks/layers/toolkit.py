@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.engine_here import is_outside
+from gpuctl.checks.layers.docker import none_starts
 from gpuctl.checks.paths.engines import EnginePaths
 from gpuctl.checks.paths.ways import BEHIND_THE_RUNTIME
 from gpuctl.checks.remedies import as_root, install, install_toolkit, upgrade_toolkit
@@ -49,9 +50,9 @@ def installed(toolkit: Toolkit, system: System, paths: EnginePaths, keeper: Keep
         return None
     if toolkit.cdi.value and paths.need_no_runtime:
         return passed("The engines here go by the CDI specification that is there", toolkit.cdi)
-    return failed(
-        "The NVIDIA Container Toolkit is not installed.", *seen, remedy=install_toolkit(system, "Install the toolkit.")
-    )
+    also, way = none_starts(paths.toolkit.docker)
+    remedy = install_toolkit(system, f"Install the toolkit.{way}")
+    return failed(f"The NVIDIA Container Toolkit is not installed.{also}", *seen, remedy=remedy)
 
 
 @check("toolkit.runtime", explains=("registration.runtime-path",))
@@ -61,8 +62,9 @@ def runtime(system: System, toolkit: Toolkit, paths: EnginePaths, keeper: Keeper
         return passed("nvidia-container-runtime is there", _part(toolkit.runtime))
     if keeper.driver.value in WITHOUT_TOOLKIT or paths.need_no_runtime:
         return None
-    remedy = install_toolkit(system, "Install the whole toolkit.")
-    return failed("nvidia-container-runtime is missing.", _part(toolkit.runtime), remedy=remedy)
+    also, way = none_starts(paths.toolkit.docker)
+    remedy = install_toolkit(system, f"Install the whole toolkit.{way}")
+    return failed(f"nvidia-container-runtime is missing.{also}", _part(toolkit.runtime), remedy=remedy)
 
 
 @check("toolkit.hook", explains=("registration.hook-visible",))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Tuple
+
 from gpuctl.frozen import dataclass
+from gpuctl.host.decode import whole
 from gpuctl.host.look.reading import Host, Outcome, fact
 from gpuctl.model import Fact
 
@@ -14,6 +17,12 @@ USE_XSERVER = "/sys/fs/selinux/booleans/container_use_xserver_devices"
 """What is narrower, and enough: the policy calls NVIDIA's nodes xserver_misc_device_t. container-selinux has it."""
 SELF = "/proc/self/status"
 IDS = "/proc/self/uid_map"
+MOST = "/proc/sys/user/max_user_namespaces"
+USERS_MAY = "/proc/sys/kernel/unprivileged_userns_clone"
+"""Debian's and Arch's kernels have it."""
+RESTRICTED = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
+"""Ubuntu has it on from 23.10 on: https://discourse.ubuntu.com/t/understanding-apparmor-user-namespace-restriction."""
+PROFILES = "/etc/apparmor.d"
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,12 @@ class Isolation:
     seccomp: Fact[bool]
     user_namespace: Fact[bool]
     """Whether this is a user namespace other than the host's, as in an unprivileged container."""
+    most_namespaces: Fact[int]
+    """How many user namespaces there may be; 0 is what hardening sets."""
+    users_may: Fact[bool]
+    """Whether who is not root may make one; absent where the kernel has no such setting."""
+    profiles: Fact[Tuple[str, ...]]
+    """AppArmor's profiles, where it lets none but programs that have one make user namespaces; absent elsewhere."""
 
 
 def probe_isolation(host: Host) -> Isolation:
@@ -40,7 +55,17 @@ def probe_isolation(host: Host) -> Isolation:
         use_devices=_use_devices(host),
         seccomp=fact(host.read(SELF), has_seccomp),
         user_namespace=fact(host.read(IDS), maps_ids),
+        most_namespaces=fact(host.read(MOST), lambda text: whole(text.strip())),
+        users_may=fact(host.read(USERS_MAY), parse_boolean),
+        profiles=_profiles(host),
     )
+
+
+def _profiles(host: Host) -> Fact[Tuple[str, ...]]:
+    restricted = fact(host.read(RESTRICTED), parse_boolean)
+    if not restricted.value:
+        return Fact(None, RESTRICTED, restricted.unknown)
+    return fact(host.list(PROFILES), lambda text: tuple(text.split()))
 
 
 def _use_devices(host: Host) -> Fact[bool]:

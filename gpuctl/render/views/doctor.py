@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from gpuctl.checks.engine import LAYERS
 from gpuctl.checks.engine_here import ON_THE_HOST, POD, engine_here, needs_no_engine, proof, title_of
 from gpuctl.checks.mendable import fix, fixable
+from gpuctl.command import Command, command
 from gpuctl.facts.gather import Facts
+from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.model import Action, Report, Status
 from gpuctl.render.draw.text import Styled, plain
 from gpuctl.render.formats.standing import counted
 from gpuctl.render.views.finding import LOUD, MARKS, each_once, finding_text
 from gpuctl.render.views.host import host_summary
 
-PROVES_DRIVER = ("driver.nvml",)
+PROVES_DRIVER = ("driver.nvml", "toolkit.csv")
+"""A Jetson before JetPack 6 has no NVML: it is by its lists that containers get the GPU."""
 PROVES_ENGINE = (
     "registration.runtime",
     "registration.hook-visible",
@@ -92,8 +95,18 @@ def _next(report: Report, facts: Facts, origin: str, fixed: bool) -> Styled:
     if doubts:
         return Styled(f"Ready but for {' and '.join(doubts)}: ", "bold yellow").append(f"{plain('; '.join(proven))}.\n")
     text = Styled("Ready: ", "bold green").append(f"{plain('; '.join(proven))}.\n")
-    then = ON_THE_HOST if alone else proof(engine) or POD
+    then = ON_THE_HOST if alone else _proof(engine, facts, report)
     return text if origin else text.append("Next: ").append(f"{then}\n", "cyan")
+
+
+def _proof(engine: str, facts: Facts, report: Report) -> Command | str:
+    """What proves the rest. Docker's --gpus comes to nothing on a Jetson, and smoke compares with what NVML tells."""
+    tegra = facts.get(Tegra)
+    if not tegra or not tegra.by_csv:
+        return proof(engine) or POD
+    if not any(one.id == "driver.nvml" and one.status is Status.PASS for one in report.findings):
+        return command("gpuctl", "check", "--cuda", "X.Y")
+    return proof(engine, "nvidia" if engine == "docker" else "") or POD
 
 
 def _proven(report: Report, of_engine: Sequence[str]) -> list[str]:

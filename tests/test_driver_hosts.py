@@ -487,6 +487,15 @@ def test_what_calls_apt_begins_with_what_apt_waits_for() -> None:
     assert {lines[0] for lines in calls} == {"dpkg --configure -a"}
 
 
+@pytest.mark.parametrize("name", ["nvidia-*", "nvidia-driver-", "libnvidia-compute+", "nvidia -o X"])
+def test_what_is_no_packages_name_comes_into_no_command(name: str) -> None:
+    said = (
+        f"nvidia-dkms-570-server\t570.133.07-0ubuntu0.22.04.1\thold\tinstalled\n{name}\t570.86.15-1\thold\tinstalled\n"
+    )
+    machine = joined(apart(UBUNTU_22, T4, "570.133.07", "570.172.08"), {"commands": {shlex.join(DPKG_DRIVER): said}})
+    assert name not in told(judged(machine))
+
+
 @pytest.mark.parametrize(
     ("manager", "release", "package"),
     [

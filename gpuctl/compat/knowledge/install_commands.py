@@ -114,11 +114,15 @@ def install_commands(what: str, target: PackageHost, **values: str) -> tuple[Com
     Empty where gpuctl knows none for it: better none than a wrong one.
     """
     toolkit = package_repositories().get(target.manager)
-    names = {"kernel": target.kernel, "repository": driver_repository(target), **values}
-    places = {
+    names = {
+        "kernel": target.kernel,
         "headers": headers_package(target.manager, values.get("kernel", target.kernel)),
         "major": target.version.partition(".")[0],
         "architecture": target.architecture,
+        "repository": driver_repository(target),
+        **values,
+    }
+    places = {
         "toolkit_repository": toolkit.url if toolkit else "",
         "toolkit_key": toolkit.key if toolkit else "",
         "toolkit_file": toolkit.file if toolkit else "",

@@ -27,6 +27,8 @@ _DRIVER = regex(r"(?:nvidia|xorg-x11-drv-nvidia|.*kmod-nvidia|dkms-nvidia|cuda-d
 _NOT_THE_DRIVER = regex(r"nvidia-(?:container|docker|prime|settings|cuda-toolkit|cudnn|persistenced|modprobe).*")
 
 
+_NAME = regex(r"[A-Za-z0-9][A-Za-z0-9._+-]*[A-Za-z0-9]")
+"""Any other would be an option or a pattern to a package manager, or tell apt to remove what it names."""
 _LIBRARY = regex(r"libcuda1|libnvidia-(?!container|egl-).*")
 _VERSION = regex(r"(?:[0-9]+:)?([0-9]{3}\.[0-9]+(?:\.[0-9]+)?)(?![0-9.])")
 
@@ -67,7 +69,8 @@ def driver_version(package: Package) -> str:
 
 
 def _is_part(name: str, package: Package) -> bool:
-    return _is_driver(name) or (bool(_LIBRARY.fullmatch(name)) and bool(driver_version(package)))
+    is_library = bool(_LIBRARY.fullmatch(name)) and bool(driver_version(package))
+    return bool(_NAME.fullmatch(name)) and (is_library or _is_driver(name))
 
 
 def _is_driver(name: str) -> bool:

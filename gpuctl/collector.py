@@ -29,6 +29,7 @@ NAME = "gpuctl-collect"
 LOADED_FIRST = (
     *("gpuctl.host.look.http", "gpuctl.host.look.grpc", "gpuctl.host.look.unix", "gpuctl.host.record.redact"),
     *("gpuctl.host.write.files", "gpuctl.host.write.publish", "gpuctl.facts.every", "gpuctl.facts.docker.docker"),
+    "gpuctl.facts.containerd.process",
     *("pynvml", "ruamel.yaml", "tomli"),
     *("configparser", "ctypes", "ctypes.util", "hashlib", "hmac", "tomllib"),
 )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from gpuctl.compat.ask.asks import Ask
 from gpuctl.compat.knowledge.branch_ends import driver_words
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
-from gpuctl.compat.knowledge.images import is_cuda_image
 from gpuctl.frozen import dataclass
 
 if TYPE_CHECKING:  # only what is asked at the gate pays for the gate
@@ -82,6 +81,8 @@ def with_image(question: Question, claims: Claims) -> Question:
 
 def _own_ask(claims: Claims) -> Ask:
     """What an image asks for: its CUDA, and the code of the build that its tag names."""
+    from gpuctl.compat.knowledge.images import is_cuda_image  # only who asks about an image loads its tables
+
     build = claims.build
     has_compat = is_cuda_image(claims.reference) or bool(build and build.has_compat)
     plain = Ask(claims.cuda or "", claims.reference, claims.source, has_compat=has_compat)

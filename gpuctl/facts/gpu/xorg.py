@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import Iterator, Tuple
+from typing import Dict, Iterator, Tuple
 
 from gpuctl.frozen import dataclass
 from gpuctl.host.look.reading import Host, fact
@@ -12,9 +12,8 @@ from gpuctl.model import Fact
 from gpuctl.regex import regex
 
 FILE, FOLDER = "/etc/X11/xorg.conf", "/etc/X11/xorg.conf.d"
-_DEVICE = regex(r'^[ \t]*Section[ \t]+"Device"(.*?)^[ \t]*EndSection', re.IGNORECASE | re.MULTILINE | re.DOTALL)
-_SAID = regex(r'^[ \t]*(Driver|BusID)[ \t]+"([^"\n]{1,80})"', re.IGNORECASE | re.MULTILINE)
-_BUS = regex(r"PCI:([0-9]{1,3})(?:@([0-9]{1,5}))?:([0-9]{1,2}):([0-7])", re.IGNORECASE)
+_SAID = regex(r'[ \t]*(?:(Section|Driver|BusID)[ \t]+"([^"\n]{1,80})"|EndSection)', re.IGNORECASE)
+_BUS = regex(r"pci:([0-9]{1,3})(?:@([0-9]{1,5}))?:([0-9]{1,2}):([0-7])")
 
 
 @dataclass(frozen=True)
@@ -47,9 +46,14 @@ def parse_addresses(text: str) -> Tuple[str, ...]:
 
 
 def _addresses(text: str) -> Iterator[str]:
-    for section in _DEVICE.finditer(text):
-        said = {name.lower(): value for name, value in _SAID.findall(section.group(1))}
-        bus = _BUS.fullmatch(said.get("busid", ""))
-        if bus and said.get("driver", "").lower() == "nvidia":
-            number, domain, device, function = (int(part or 0) for part in bus.groups())
-            yield "%04x:%02x:%02x.%x" % (domain, number, device, function)
+    said: Dict[str, str] = {}
+    for line in text.splitlines():
+        found = _SAID.match(line)
+        if found and found.group(1):
+            said[found.group(1).lower()] = found.group(2).lower()
+        elif found:
+            bus = _BUS.fullmatch(said.get("busid", ""))
+            if bus and (said.get("section"), said.get("driver")) == ("device", "nvidia"):
+                number, domain, device, function = (int(part or 0) for part in bus.groups())
+                yield "%04x:%02x:%02x.%x" % (domain, number, device, function)
+            said = {}

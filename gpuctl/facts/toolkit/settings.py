@@ -6,7 +6,6 @@ import posixpath
 from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 
 from gpuctl.documents import load_toml
-from gpuctl.facts.containerd.process import probe_process
 from gpuctl.facts.machine.processes import search_path
 from gpuctl.facts.toolkit.cdi import FOLDERS, Cdi, probe_cdi
 from gpuctl.facts.toolkit.toolkit import OPERATOR, RUNTIME, SETTINGS
@@ -86,6 +85,8 @@ def _place(host: Host, name: str) -> Fact[str]:
 
 def _on_containerds_path(host: Host, missed: Fact[str], name: str) -> Fact[str]:
     """nvidia-container-runtime inherits the PATH of the engine that starts it: docs.k3s.io/advanced."""
+    from gpuctl.facts.containerd.process import probe_process  # few hosts have a runtime that is nowhere else
+
     process = probe_process(host).value
     if process is None:
         return missed

@@ -150,7 +150,7 @@ def host_verdicts(
     classes = _Classes(question)
     for number, text in rows:
         try:
-            if isinstance(text, ValueError):
+            if not isinstance(text, str):
                 raise text
             host, told = parse(text)
         except (ValueError, RecursionError) as error:
@@ -243,8 +243,8 @@ def _is_csv(text: str, cells_of: Callable[[str], list[str]]) -> bool:
 def _filled(lines: Iterable[bytes]) -> Iterator[tuple[int, str | ValueError]]:
     """The lines that are not blank, with their numbers."""
     for number, line in enumerate(lines, 1):
-        text = _text(line)
-        if isinstance(text, ValueError) or text.strip():
+        text = _text(line if number > 1 else line.removeprefix(BOM_UTF8))
+        if not isinstance(text, str) or text.strip():
             yield number, text
 
 
@@ -252,7 +252,7 @@ def _text(line: bytes) -> str | ValueError:
     if len(line) > LONGEST_LINE:
         return ValueError(f"it is longer than {LONGEST_LINE} bytes")
     try:
-        text = line.removeprefix(BOM_UTF8).decode().rstrip("\r\n")
+        text = line.decode().rstrip("\r\n")
     except UnicodeDecodeError as error:
         return ValueError(f"it is no UTF-8 (byte {error.start + 1})")
     return ValueError("it holds a NUL byte") if "\0" in text else text

@@ -424,6 +424,17 @@ PACKAGED: dict[str, Reported] = {
         ("with gcc-14 for a kernel that gcc-15 built",),
         ("apt-get", "dnf install", "Install a driver"),
     ),
+    "a compiler that takes the driver's C for a newer one": Reported(
+        unbuilt(
+            UBUNTU_22,
+            "  The kernel was built by: x86_64-linux-gnu-gcc-14 (Ubuntu 14.2.0-4ubuntu2) 14.2.0\n"
+            "  You are using:           cc (Ubuntu 15.2.0-4ubuntu4) 15.2.0\n"
+            "nvidia/nv-linux.h:98:13: error: 'bool' cannot be defined via 'typedef'\n",
+        ),
+        ("kernel.build-log",),
+        ("with gcc-15 for a kernel that gcc-14 built", "apt-get install -y dkms gcc-14"),
+        ("knows this kernel",),
+    ),
     "a kernel that the driver does not know, and another gcc": Reported(
         unbuilt(
             UBUNTU_22,

@@ -436,6 +436,12 @@ def test_what_is_wrong_on_a_reported_host_is_what_its_thread_found(name: str) ->
     assert [words for words in right.never if words in told(found)] == [], told(found)
 
 
+def test_no_host_is_simply_ready_whose_toolkit_is_of_two_releases() -> None:
+    name = next(name for name, one in REPORTED.items() if "toolkit.versions-agree" in one.warns and not one.fails)
+    facts = gather(host(**REPORTED[name].machine))
+    assert "Ready but for toolkit.versions-agree: " in report_text(diagnose(facts), facts, verbose=False).plain
+
+
 def test_commands_that_mend_several_findings_stand_once() -> None:
     facts = gather(host(**REPORTED["a pin that puts a mirror's toolkit before NVIDIA's"].machine))
     text = report_text(diagnose(facts), facts, verbose=False).plain

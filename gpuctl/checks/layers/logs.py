@@ -41,7 +41,12 @@ _NO_FIRMWARE = regex(r"Direct firmware load for (nvidia/\S+) failed with error -
 """The kernel's words (drivers/base/firmware_loader) for a file that is not there: ENOENT."""
 _LOADED = regex(r"NVRM: loading NVIDIA UNIX ")
 """The module's first line: what it said before was of a driver that is loaded no more."""
-_OF_A_COMPILER = regex(r"unrecognized command[- ]line option|unknown argument|not found|ompiler version check failed")
+_OF_A_COMPILER = regex(
+    r"unrecognized command[- ]line option|unknown argument|not found|ompiler version check failed"
+    r"|cannot use keyword '|cannot be defined via '(?:typedef|enum)"
+)
+"""The last two: GCC 15 takes C for C23, whose words bool, true and false are no names. Source:
+https://gcc.gnu.org/gcc-15/porting_to.html"""
 RECOVERY = 154
 VGPU_START = 78
 """Its driver is of another vGPU release than its hypervisor's, or it has no licence."""

@@ -26,7 +26,7 @@ PROVES_ENGINE = (
     "registration.podman",
 )
 """The checks that prove together that containers can have GPUs: a container alone proves more."""
-_IN_DOUBT = ("docker.selinux", "registration.log")
+_IN_DOUBT = ("docker.selinux", "registration.log", "toolkit.versions-agree")
 """Warnings that a container which asks for GPUs as usual may not be able to use them."""
 _NOT_READY = {
     Action.REBOOT: "Containers can have GPUs here. Reboot this host before it is given more work.",

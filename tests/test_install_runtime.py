@@ -17,7 +17,7 @@ import pytest
 from installing import MIXTURE
 from jsonschema import validate
 from simhost import Dockerd, Done, SimHost, Toolkit, import_image, until
-from simhost.held import held, let_go
+from simhost.held import held, let_go, send
 from simhost.process import PATIENCE
 
 SCHEMAS = Path(__file__).parents[1] / "data" / "schemas"
@@ -204,7 +204,7 @@ def test_a_signal_puts_the_old_file_back(ready: Callable[..., Any]) -> None:
         host, daemon = ready()
         daemon.config.write_text('{"mtu": 1.5e3}\n')
         run = written(host, daemon, "--timeout=1")
-        os.kill(run.pid, number)
+        send(run, number)
         let_go(run)
         out, _ = run.communicate(timeout=PATIENCE)
         assert (run.returncode, daemon.config.read_text()) == (4, '{"mtu": 1.5e3}\n')

@@ -38,6 +38,20 @@ def held(host: SimHost, call: str, number: int, argv: Sequence[str], **options: 
     return process
 
 
+def send(process: subprocess.Popen[bytes], number: int) -> None:
+    """Sends it a signal while it stands: one that a thread is about to take would be lost with the tracer."""
+    os.kill(process.pid, number)
+    assert until(lambda: not _is_on_its_way(process.pid, number))
+
+
+def _is_on_its_way(pid: int, number: int) -> bool:
+    threads = [task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/status") if task.parent.name != str(pid)]
+    if not threads:
+        return False  # the one that stands takes it once it goes on
+    waits = any(int(bits, 16) >> (number - 1) & 1 for bits in re.findall(r"Pnd:\t(\w+)", "".join(threads)))
+    return waits or any("State:\tt" in one for one in threads)
+
+
 def let_go(process: subprocess.Popen[bytes]) -> None:
     """Has it make the call, and all further ones."""
     (tracer,) = re.findall(r"TracerPid:\t(\d+)", Path(f"/proc/{process.pid}/status").read_text())

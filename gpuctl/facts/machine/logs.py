@@ -37,9 +37,11 @@ _BAR = regex(r"bar \d+(?: \[[^\]]*\])?: ")
 _AT_ONCE = 64
 _NOT_ALL = regex("not seeing messages|insufficient permissions")
 """journalctl's hints to a user who may read no log but his own: journalctl(1)."""
-_RELEASE = r"[^\n]{0,200}?\b([0-9]{1,2})\.[0-9]+\.[0-9]"
-_BUILT_BY = regex(r"(?:The kernel was built by|compile the kernel):\s+\S{0,80}?(gcc|clang)\b" + _RELEASE)
-_BUILT_WITH = regex(r"(?:You are using|compiler used here|current compiler):\s+(?:\S{0,80}?(clang)\b)?" + _RELEASE)
+_RELEASE = r"[^\n]{0,200}?\b([0-9]{1,2})\.[0-9]{1,3}\.[0-9]"
+_BUILT_BY = regex(r"(?:The kernel was built by|compile the kernel):[ \t\n]{1,40}\S{0,80}?(gcc|clang)\b" + _RELEASE)
+_BUILT_WITH = regex(
+    r"(?:You are using|compiler used here|current compiler):[ \t\n]{1,40}(?:\S{0,80}?(clang)\b)?" + _RELEASE
+)
 """In the words of the kernel's Makefile, and of NVIDIA's conftest.sh."""
 _NO_COMPILER = regex(r"\b(gcc|clang)-([0-9]{1,2}): (?:command )?not found")
 _BUILD_ERROR = regex(r"\berror[: ]|\*\*\* |: (?:command )?not found$", re.IGNORECASE)

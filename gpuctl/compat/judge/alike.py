@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 
-from gpuctl.compat.knowledge.jetpack import BOARDS_BY_RELEASE
+from gpuctl.compat.knowledge.jetpack import by_first_number
 from gpuctl.compat.knowledge.windows import is_windows
 from gpuctl.compat.tables.loader import architectures, cuda_rows, forward_cells, minor_version_floors, toolkits
 from gpuctl.compat.versions import Version
@@ -43,7 +43,7 @@ def stand_in(driver: str, bounds: Sequence[Version]) -> str | None:
     None for one that is unusual, or Windows', or may be a release of Jetson Linux, each of which has a row of its own.
     """
     numbers = driver.split(".")
-    if not _USUAL.fullmatch(driver) or numbers[0] in BOARDS_BY_RELEASE or (len(numbers) == 2 and is_windows(driver)):
+    if not _USUAL.fullmatch(driver) or numbers[0] in by_first_number() or (len(numbers) == 2 and is_windows(driver)):
         return None
     version = (*map(int, numbers), 0, 0, 0)[:_LONGEST]
     below = max(bounds[bisect_right(bounds, version) - 1], (version[0], 0, 0, 0))

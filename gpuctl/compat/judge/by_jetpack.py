@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpuctl.compat.ask.asks import Ask
 from gpuctl.compat.judge.rulings import Cuda, Ruling
 from gpuctl.compat.knowledge.gpus.gpus import Gpu
-from gpuctl.compat.knowledge.jetpack import BOARDS_BY_RELEASE, MOUNTS_CUDA_BEFORE, JetpackRow, jetpack_of, of_tegra
+from gpuctl.compat.knowledge.jetpack import MOUNTS_CUDA_BEFORE, JetpackRow, by_first_number, jetpack_of, of_tegra
 from gpuctl.compat.versions import parts
 from gpuctl.model import Reason, Verdict
 
@@ -20,15 +20,15 @@ def on_jetson_linux(driver: str, gpu: Gpu) -> bool:
 def board_and_jetson_linux(l4t: str, gpu: Gpu) -> tuple[Ruling, ...]:
     """Returns a ruling where a release of Jetson Linux is not for the board: there is no such host.
 
-    Of a release that newer tables name, which boards it is for is not known.
+    Of a release that only newer tables name, which boards it is for need not be known.
     """
-    boards, source = BOARDS_BY_RELEASE.get(l4t.split(".")[0], ((), ""))
-    if not boards or gpu.compute_capability in boards:
+    row = by_first_number().get(l4t.split(".")[0])
+    if row is None or not row.boards or gpu.compute_capability in row.boards:
         return ()
-    others = [known for known, (capabilities, _) in BOARDS_BY_RELEASE.items() if gpu.compute_capability in capabilities]
+    others = [number for number, other in by_first_number().items() if gpu.compute_capability in other.boards]
     message = f"Jetson Linux {l4t} is not for {gpu.name}"
     message += f": the releases for that begin with {' or '.join(others)}." if others else "."
-    return (Ruling(Verdict.INCOMPATIBLE, Reason("jetson.board", message, source)),)
+    return (Ruling(Verdict.INCOMPATIBLE, Reason("jetson.board", message, row.source)),)
 
 
 def wheel_on_jetson(ask: Ask) -> tuple[Ruling, ...]:

@@ -26,17 +26,6 @@ BOARDS: Mapping[str, str] = {
     "nano": "Jetson Nano",
 }
 """Words in the name that a device tree gives its board, and the product; the first that fits counts."""
-BOARDS_BY_RELEASE: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "32": (("5.3", "6.2", "7.2"), "https://developer.nvidia.com/embedded/linux-tegra-r3272"),
-    "35": (("7.2", "8.7"), "https://github.com/lf-edge/eve/blob/master/docs/NVIDIA.md"),
-    "36": (("8.7",), "https://github.com/lf-edge/eve/blob/master/docs/NVIDIA.md"),
-    "38": (("11.0",), "https://docs.nvidia.com/jetson/archives/r38.4/DeveloperGuide"),
-    "39": (
-        ("8.7", "11.0"),
-        "https://docs.nvidia.com/jetson/archives/r39.2/DeveloperGuide/SD/CameraDevelopment/CameraDevelopmentSupportMatrix.html",
-    ),
-}
-"""The compute capabilities of the boards that a major release of Jetson Linux is for, and what says so."""
 MOUNTS_CUDA_BEFORE = "34"
 """Up to JetPack 4 containers get the host's CUDA, and bring none: the images of one release fit that release alone.
 
@@ -62,13 +51,17 @@ https://docs.ultralytics.com/guides/nvidia-jetson/"""
 
 @dataclass(frozen=True)
 class JetpackRow:
-    """A release of Jetson Linux: its JetPack, the CUDA of its driver, those that a cuda-compat package adds."""
+    """A release of Jetson Linux: its JetPack, the CUDA of its driver, those that a cuda-compat package adds.
+
+    `boards`: the compute capabilities of the boards that releases of its first number are for; empty: not known.
+    """
 
     l4t: str
     jetpack: str
     cuda: str
     source: str
     compat: tuple[str, ...] = ()
+    boards: tuple[str, ...] = ()
     note: str | None = None
 
 
@@ -76,6 +69,12 @@ class JetpackRow:
 def jetpacks() -> tuple[JetpackRow, ...]:
     """Returns the releases, oldest first."""
     return load("jetpack", JetpackRow)
+
+
+@cache
+def by_first_number() -> Mapping[str, JetpackRow]:
+    """Returns the newest release of each first number of Jetson Linux."""
+    return {row.l4t.split(".")[0]: row for row in jetpacks()}
 
 
 def jetpack_of(l4t: str) -> JetpackRow | None:

@@ -74,9 +74,8 @@ def recommend(cuda: str | None, machine: Machine, month: str | None = None) -> R
     `month` (YYYY-MM; None: this one) is when NVIDIA has to support the driver. Where chips of a name take different
     drivers, that the chip decides. Raises ValueError where `cuda` or the driver is no version.
     """
-    product = next((gpu.one_of for gpu in machine.gpus if gpu.one_of), "")
-    if product:
-        return _of_one_chip(cuda, machine, product, month)
+    if machine.of_several:
+        return _of_one_chip(cuda, machine, month)
     wanted = resolve_cuda(cuda) if cuda else None
     for release in releases_meant(machine.driver) if machine.driver else ():
         parse_driver(release)
@@ -95,16 +94,13 @@ def recommend(cuda: str | None, machine: Machine, month: str | None = None) -> R
     return _install(wanted, machine, choice, present)
 
 
-def _of_one_chip(cuda: str | None, machine: Machine, product: str, month: str | None) -> Recommendation:
+def _of_one_chip(cuda: str | None, machine: Machine, month: str | None) -> Recommendation:
+    by_chip = {gpu: recommend(cuda, having, month) for gpu, having in machine.by_chip}
+    product, (chip, first) = machine.of_several, next(iter(by_chip.items()))
     others = tuple(gpu for gpu in machine.gpus if gpu.one_of != product)
-    chips = [gpu for gpu in dict.fromkeys(machine.gpus) if gpu.one_of == product]
-    by_chip = {
-        gpu.name: recommend(cuda, replace(machine, gpus=(*others, replace(gpu, one_of=""))), month) for gpu in chips
-    }
-    first = next(iter(by_chip.values()))
     if len({(one.answer, one.remedy, one.package) for one in by_chip.values()}) == 1:
-        return replace(first, gpus=(*others, replace(chips[0], name=product, one_of="")))
-    each = " ".join(f"With {name}: {_in_short(one)}" for name, one in by_chip.items())
+        return replace(first, gpus=(*others, replace(chip, name=product, one_of="")))
+    each = " ".join(f"With {gpu.name}: {_in_short(one)}" for gpu, one in by_chip.items())
     message = f"Which chip this {product} has decides, and lspci names it. {each} Give that with --gpu."
     return replace(
         first,

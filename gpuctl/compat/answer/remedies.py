@@ -36,14 +36,11 @@ def remedies(asks: Iterable[Ask], machine: Machine) -> tuple[Remedy, ...]:
     None where it runs, where nothing can be known, and where one of those that fare worst fares no better by any. Of a
     GPU whose chip is not known it is said for which chip each is.
     """
-    product = next((gpu.one_of for gpu in machine.gpus if gpu.one_of), "")
-    return tuple(_by_chip(tuple(asks), machine, product)) if product else _remedies(asks, machine)
+    return tuple(_by_chip(tuple(asks), machine)) if machine.of_several else _remedies(asks, machine)
 
 
-def _by_chip(asks: Sequence[Ask], machine: Machine, product: str) -> Iterator[Remedy]:
-    others = tuple(gpu for gpu in machine.gpus if gpu.one_of != product)
-    chips = [gpu for gpu in dict.fromkeys(machine.gpus) if gpu.one_of == product]
-    by_chip = [(gpu, remedies(asks, replace(machine, gpus=(*others, replace(gpu, one_of=""))))) for gpu in chips]
+def _by_chip(asks: Sequence[Ask], machine: Machine) -> Iterator[Remedy]:
+    by_chip = [(gpu, remedies(asks, having)) for gpu, having in machine.by_chip]
     if len({found for _, found in by_chip}) == 1:
         yield from by_chip[0][1]
         return

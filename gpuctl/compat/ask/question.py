@@ -60,6 +60,19 @@ class Machine:
         return ", ".join(dict.fromkeys(gpu.one_of or gpu.name for gpu in self.gpus))
 
     @property
+    def of_several(self) -> str:
+        """The name of a GPU of which it is not told which of several it is; "" where none has such a name."""
+        return next((gpu.one_of for gpu in self.gpus if gpu.one_of), "")
+
+    @property
+    def by_chip(self) -> tuple[tuple[Gpu, Machine], ...]:
+        """Each GPU that this one may be, with the machine that has it, as its last; empty where all are told."""
+        named = self.of_several
+        others = tuple(gpu for gpu in self.gpus if gpu.one_of != named)
+        chips = [gpu for gpu in dict.fromkeys(self.gpus) if named and gpu.one_of == named]
+        return tuple((gpu, replace(self, gpus=(*others, replace(gpu, one_of="")))) for gpu in chips)
+
+    @property
     def words(self) -> str:
         """The machine for people: driver 535.104.05 with A100."""
         driver = f"driver {driver_words(self.driver)}" if self.driver else "no driver"

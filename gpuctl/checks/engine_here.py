@@ -14,13 +14,7 @@ if TYPE_CHECKING:
     from gpuctl.facts.containerd.containerd import Containerd
     from gpuctl.facts.crio import Crio
     from gpuctl.facts.docker.docker import Docker
-    from gpuctl.facts.kubelet.kubelet import Kubelet
     from gpuctl.facts.podman import Podman
-
-DISTRIBUTIONS = ("k3s", "rke2", "microk8s", "k0s")
-"""Whose containerd is there for Kubernetes alone."""
-_PODS = "k8s.io/"
-"""containerd's namespace of what Kubernetes runs."""
 
 POD = "a pod with runtimeClassName: nvidia"
 """What proves the registration where nothing but Kubernetes starts containers."""
@@ -59,21 +53,6 @@ def other_engine(containerd: Containerd, crio: Crio, podman: Podman) -> str:
     for process in (crio.process, containerd.process):
         process.get()
     return ""
-
-
-def runs_pods(containerd: Containerd, kubelet: Kubelet) -> bool:
-    """Returns whether Kubernetes runs its pods by this containerd, as far as that shows."""
-    if containerd.process.value is None or containerd.flavour.value == "docker":
-        return False
-    node, running = kubelet.process.value, containerd.running.value
-    if containerd.flavour.value in DISTRIBUTIONS or (node and node.engine):
-        return node is None or not node.engine or "containerd" in node.engine
-    return node is not None if running is None else any(name.startswith(_PODS) for name in running)
-
-
-def is_node(containerd: Containerd, crio: Crio, kubelet: Kubelet) -> bool:
-    """Returns whether Kubernetes runs pods by an engine here, so that nobody need mean Podman beside it."""
-    return crio.process.value is not None or runs_pods(containerd, kubelet)
 
 
 def engine_here(facts: Facts) -> str:

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
-from gpuctl.checks.engine_here import is_engine, is_node, within_container
+from gpuctl.checks.engine_here import is_engine, within_container
+from gpuctl.checks.paths.node import PodEngines
 from gpuctl.checks.remedies import as_root
 from gpuctl.command import Shell, command
-from gpuctl.facts.containerd.containerd import Containerd
-from gpuctl.facts.crio import Crio
 from gpuctl.facts.docker.docker import Docker
 from gpuctl.facts.job_runtimes import JobRuntimes
-from gpuctl.facts.kubelet.kubelet import Kubelet
 from gpuctl.facts.machine.isolation import Isolation
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.podman import Podman
@@ -24,13 +22,7 @@ _MOST, _USERS_MAY = "user.max_user_namespaces = 15000", "kernel.unprivileged_use
 
 @check("docker.selinux")
 def selinux(
-    system: System,
-    docker: Docker,
-    containerd: Containerd,
-    crio: Crio,
-    kubelet: Kubelet,
-    podman: Podman,
-    isolation: Isolation,
+    system: System, docker: Docker, engines: PodEngines, podman: Podman, isolation: Isolation
 ) -> Judgement | None:
     """SELinux keeps containers that it confines from the GPUs' device nodes: "Insufficient Permissions".
 
@@ -41,7 +33,7 @@ def selinux(
     if not isolation.selinux.get():
         return passed("SELinux does not confine containers", isolation.selinux)
     daemon = docker.daemon.value
-    by_podman = bool(podman.program.value) and not is_node(containerd, crio, kubelet)
+    by_podman = bool(podman.program.value) and not engines.run_pods
     confined = by_podman or (daemon is not None and "name=selinux" in daemon.security_options)
     if not confined or isolation.use_devices.get():
         return passed("SELinux lets containers use devices", isolation.selinux, isolation.use_devices)
@@ -55,9 +47,7 @@ def selinux(
 def user_namespaces(
     system: System,
     docker: Docker,
-    containerd: Containerd,
-    crio: Crio,
-    kubelet: Kubelet,
+    engines: PodEngines,
     podman: Podman,
     jobs: JobRuntimes,
     isolation: Isolation,
@@ -69,7 +59,7 @@ def user_namespaces(
     Source: https://github.com/NVIDIA/enroot/issues/201, https://github.com/apptainer/apptainer/issues/2027,
     https://apptainer.org/docs/admin/latest/user_namespace.html
     """
-    apart = is_engine(docker) or is_node(containerd, crio, kubelet)
+    apart = is_engine(docker) or engines.run_pods
     own_podman = bool(podman.program.value) and not apart and system.euid.value != 0
     needing = [name for name in jobs.programs.value or () if name not in (jobs.setuid.value or ())]
     needing += ["podman"] if own_podman else []

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
-from gpuctl.checks.engine_here import is_engine, is_node, runs_pods
+from gpuctl.checks.engine_here import is_engine
 from gpuctl.checks.layers.toolkit import WITHOUT_TOOLKIT
+from gpuctl.checks.paths.node import PodEngines
 from gpuctl.checks.paths.ways import is_nvidias
 from gpuctl.checks.remedies import as_root, install_runtime, register_with_k0s
 from gpuctl.command import command, operands
@@ -17,7 +18,6 @@ from gpuctl.facts.containerd.containerd import SELF_CONFIGURED, Containerd
 from gpuctl.facts.crio import Crio, merged
 from gpuctl.facts.docker.docker import RUNTIME, Docker, State
 from gpuctl.facts.gpu.keeper import Keeper
-from gpuctl.facts.kubelet.kubelet import Kubelet
 from gpuctl.facts.machine.logs import Logs
 from gpuctl.facts.machine.system import System
 from gpuctl.facts.podman import Podman
@@ -30,17 +30,16 @@ _NOT_FOUND = ("no runtime for", "failed to find runtime handler")
 
 
 @check("registration.containerd", explains=("kubelet.plugin-socket",))
-def containerd(
-    system: System, containerd: Containerd, kubelet: Kubelet, toolkit: Toolkit, keeper: Keeper, logs: Logs
-) -> Judgement | None:
+def containerd(system: System, engines: PodEngines, toolkit: Toolkit, keeper: Keeper, logs: Logs) -> Judgement | None:
     """Pods get GPUs by a runtime that containerd knows, or by a CDI specification, which containerd 2.0 and later read.
 
     Where Kubernetes runs nothing by containerd, as beside Docker, nobody asks it, nor where the device plugin mounts
     the driver itself. containerd reads its files when it starts: https://github.com/containerd/containerd,
     docs/cri/config.md.
     """
-    if keeper.driver.value in WITHOUT_TOOLKIT or not runs_pods(containerd, kubelet):
+    if keeper.driver.value in WITHOUT_TOOLKIT or not engines.by_containerd:
         return None
+    containerd = engines.containerd
     has = containerd.cri.get()
     if has is None:
         return None
@@ -142,15 +141,7 @@ def _asked(lines: Iterable[str]) -> str | None:
 
 
 @check("registration.podman")
-def podman(
-    system: System,
-    docker: Docker,
-    containerd: Containerd,
-    crio: Crio,
-    kubelet: Kubelet,
-    podman: Podman,
-    toolkit: Toolkit,
-) -> Judgement | None:
+def podman(system: System, docker: Docker, engines: PodEngines, podman: Podman, toolkit: Toolkit) -> Judgement | None:
     """Podman takes GPUs as the devices that a CDI specification names (podman run --device nvidia.com/gpu=all).
 
     The toolkit's OCI hook is the older way. Beside Docker, and beside what runs a node's pods, nobody need mean Podman.
@@ -158,7 +149,7 @@ def podman(
     """
     if podman.program.value is None or is_engine(docker) or docker.state.value is State.ELSEWHERE:
         return None
-    if is_node(containerd, crio, kubelet):
+    if engines.run_pods:
         return None
     cdi, version = toolkit.cdi.get(), leading(podman.version.get() or "")
     is_too_old = bool(version) and compare(version, PODMAN_SINCE) < 0

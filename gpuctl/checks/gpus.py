@@ -9,12 +9,20 @@ from gpuctl.compat.knowledge.gpus.gpus import Gpu, find_gpu, gpu_of_device, gpu_
 from gpuctl.compat.knowledge.jetpack import product_of_board
 from gpuctl.compat.tables.loader import architectures
 from gpuctl.facts.gpu.driver import Driver
-from gpuctl.facts.gpu.pci import Pci
+from gpuctl.facts.gpu.pci import Pci, PciGpu
 from gpuctl.facts.gpu.tegra import Tegra
 from gpuctl.facts.machine.kernel import Kernel
 from gpuctl.model import CannotTell
 
 T = TypeVar("T")
+GIVEN_AWAY = ("vfio-pci", "nvgrace-gpu-vfio-pci", "pciback")
+"""The kernel drivers that hold a function for a virtual machine. Sources:
+https://docs.kernel.org/driver-api/vfio.html, https://wiki.xenproject.org/wiki/Xen_PCI_Passthrough"""
+
+
+def usable_gpus(gpus: Iterable[PciGpu] | None) -> list[PciGpu]:
+    """Returns those that this host may use: a virtual machine's are none of its own."""
+    return [gpu for gpu in gpus or () if gpu.driver not in GIVEN_AWAY]
 
 
 def compat_gpus(pci: Pci, driver: Driver) -> tuple[Gpu, ...]:
@@ -25,7 +33,7 @@ def compat_gpus(pci: Pci, driver: Driver) -> tuple[Gpu, ...]:
     told = [gpu for gpu in driver.gpus.value or () if gpu.name]
     if told:
         return tuple(gpu_of_nvml(gpu.name or "", gpu.compute_capability, gpu.brand) for gpu in told)
-    usable = [gpu for gpu in pci.gpus.get() or () if gpu.driver != "vfio-pci"]
+    usable = usable_gpus(pci.gpus.get())
     return tuple(known for gpu in usable if (known := gpu_of_device(gpu.device)) is not None)
 
 
@@ -35,7 +43,7 @@ def gpus_here(pci: Pci, driver: Driver) -> tuple[Gpu, ...]:
     Raises CannotTell when neither could be looked at.
     """
     told = driver.gpus.value or ()
-    usable = [gpu for gpu in pci.gpus.value or () if gpu.driver != "vfio-pci"]
+    usable = usable_gpus(pci.gpus.value)
     if not told or len(told) >= len(usable):
         return compat_gpus(pci, driver)
     addresses = {gpu.pci for gpu in told}
@@ -51,7 +59,7 @@ def silent_gpus(pci: Pci, driver: Driver) -> tuple[Gpu, ...]:
     told = driver.gpus.value or ()
     if any(gpu.name for gpu in told):
         return tuple(_unknown(f"GPU {gpu.index}, which does not answer") for gpu in told if not gpu.name)
-    usable = [gpu for gpu in pci.gpus.get() or () if gpu.driver != "vfio-pci"]
+    usable = usable_gpus(pci.gpus.get())
     return tuple(_unknown(f"{gpu.vendor}:{gpu.device}") for gpu in usable if gpu_of_device(gpu.device) is None)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, undetermined, warned
-from gpuctl.checks.gpus import by_nvgpu, compat_gpus, gpus_here, understood
+from gpuctl.checks.gpus import by_nvgpu, compat_gpus, gpus_here, understood, usable_gpus
 from gpuctl.checks.layers.kernel import REFUSES
 from gpuctl.checks.remedies import as_root, driver_is_apart, install, install_driver, kernel_log, reset, unheld
 from gpuctl.command import command, operands
@@ -165,7 +165,7 @@ def gpu_answers(system: System, driver: Driver) -> Judgement | None:
 @check("driver.gpu-count")
 def gpu_count(system: System, pci: Pci, driver: Driver) -> Judgement | None:
     """The driver should drive every NVIDIA GPU on the bus: one that is missing failed to start, or is not supported."""
-    usable = [gpu for gpu in pci.gpus.get() or () if gpu.driver != "vfio-pci"]
+    usable = usable_gpus(pci.gpus.get())
     seen = driver.gpus.get()
     if seen is None or not usable:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
+from gpuctl.checks.gpus import GIVEN_AWAY
 from gpuctl.checks.remedies import remove_packages, switch_on
 from gpuctl.command import command, operands
 from gpuctl.compat.tables.loader import pci_device
@@ -16,8 +17,6 @@ from gpuctl.facts.gpu.wsl import WslLibraries
 from gpuctl.facts.machine.system import System
 from gpuctl.model import Disturbs, Evidence, Remedy
 
-_GIVEN_AWAY = ("vfio-pci", "nvgrace-gpu-vfio-pci", "pciback")
-"""The kernel drivers that hold a function for a virtual machine."""
 _VENDORS = {"1002": "AMD", "1a03": "ASPEED", "8086": "Intel"}
 
 
@@ -90,7 +89,7 @@ def passthrough(system: System, pci: Pci) -> Judgement | None:
     Source: https://docs.kernel.org/driver-api/vfio.html, https://wiki.xenproject.org/wiki/Xen_PCI_Passthrough
     """
     gpus = pci.gpus.get() or ()
-    taken = [gpu for gpu in gpus if gpu.driver in _GIVEN_AWAY]
+    taken = [gpu for gpu in gpus if gpu.driver in GIVEN_AWAY]
     if not gpus:
         return None
     if not taken:

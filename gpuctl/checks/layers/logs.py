@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import takewhile
 
 from gpuctl.checks.engine import Judgement, check, failed, passed, unread, warned
-from gpuctl.checks.gpus import compat_gpus
+from gpuctl.checks.gpus import compat_gpus, usable_gpus
 from gpuctl.checks.layers.kernel import PROPRIETARY
 from gpuctl.checks.remedies import as_root, dkms_install, install, install_driver, kernel_log
 from gpuctl.command import command
@@ -159,7 +159,7 @@ def start_log(system: System, pci: Pci, kernel: Kernel, driver: Driver, keeper: 
     said = _of_this_driver(logs.kernel.value)
     told = " ".join(" ".join(line.partition("NVRM: ")[2] for line in said if "NVRM: " in line).split())
     lines = [line for line in said if _NOT_STARTED.search(line) and not _of_another_module(told, kernel, driver)]
-    usable = [gpu for gpu in pci.gpus.value or () if gpu.driver != "vfio-pci"]
+    usable = usable_gpus(pci.gpus.value)
     if not lines or len([gpu for gpu in driver.gpus.value or () if not gpu.error]) >= max(1, len(usable)):
         return passed(
             "The driver started every GPU", Evidence(logs.kernel.source, f"{len(lines)} lines of a failed start")

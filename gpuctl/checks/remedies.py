@@ -18,7 +18,7 @@ from gpuctl.compat.knowledge.install_commands import (
     off_branch,
     one_driver_serves,
 )
-from gpuctl.compat.knowledge.keepers import NVIDIA, KeeperRow, keepers, way_beyond, way_of
+from gpuctl.compat.knowledge.keepers import GUEST, NVIDIA, KeeperRow, keepers, way_beyond, way_of
 from gpuctl.compat.knowledge.kernel_headers import headers_package
 from gpuctl.compat.knowledge.lifetimes import by_codename, release_of
 from gpuctl.facts.gpu.keeper import Keeper
@@ -44,7 +44,6 @@ _UNHOLDS = {
     "zypper": ("zypper", "removelock"),
 }
 """apt-mark(8), dnf-versionlock(8), yum-versionlock(1), zypper(8)."""
-GUEST = "host-of-guest"
 _OTHERS_BESIDE = ("rpm-fusion", "elrepo")
 _OF_OTHERS = regex(
     r"nvidia-(?:driver|open|kmod-common).*|kmod-nvidia-(?:open|latest)-dkms|dkms-nvidia|nvidia-settings|cuda-drivers.*"

@@ -30,8 +30,6 @@ OWN_DRIVERS = {"nouveau": ("nouveau", "nouveau"), "NovaCore": ("nova", "nova_cor
 """The kernel's own drivers as PCI names them: what they are called, and their module."""
 PROPRIETARY = "NVIDIA"
 """The licence of the proprietary module; the open one's is "Dual MIT/GPL"."""
-
-
 REFUSES = ("kernel.module-loaded", "kernel.secure-boot", "kernel.nouveau")
 """What is so where the module takes none of the GPUs, and is no cause of it: modprobe would be refused again."""
 

@@ -17,6 +17,7 @@ NVIDIA = "nvidia-repository"
 
 OPERATOR = "gpu-operator"
 JETPACK = "jetpack"
+GUEST = "host-of-guest"
 _LTS = "lts"
 """How the tags of Universal Blue's images on CentOS begin, which have other names for those with a driver:
 https://docs.projectbluefin.io/gdx/."""

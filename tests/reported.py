@@ -11,17 +11,34 @@ from synthetic import Machine
 from gpuctl.checks.every import diagnose
 from gpuctl.facts.gather import gather
 from gpuctl.model import Finding, Status
+from gpuctl.render.views.doctor import report_text
 
 
 @dataclass(frozen=True)
 class Reported:
-    """`fails` are the checks that fail, `says` what the printed commands and sentences have, `never` what not."""
+    """`fails` are the checks that fail, `warns` some that warn, `says` what the printed commands and sentences have,
+    `never` what not; `ready`: whether the host is said to be, None where that is not asked.
+    """
 
     machine: Machine
     fails: tuple[str, ...] = ()
     says: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
     warns: tuple[str, ...] = ()
+    ready: bool | None = None
+
+
+def hold(right: Reported) -> None:
+    """Asserts that doctor says of the host what its thread came to."""
+    facts = gather(host(**right.machine))
+    report = diagnose(facts)
+    text = told(report.findings)
+    assert failures(report.findings) == list(right.fails), text
+    assert {one.id for one in report.findings if one.status is Status.WARN} >= set(right.warns), text
+    assert [words for words in right.says if words not in text] == [], text
+    assert [words for words in right.never if words in text] == [], text
+    said = "Ready: " in report_text(report, facts, verbose=False).plain
+    assert right.ready in (None, said), text
 
 
 def judged(machine: Machine) -> tuple[Finding, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from gpuctl.checks.driver_remedies import driver_is_apart, install_driver, with_holds_lifted
 from gpuctl.checks.engine import Judgement, check, failed, passed, undetermined, warned
 from gpuctl.checks.gpus import by_nvgpu, compat_gpus, gpus_here, understood, usable_gpus
 from gpuctl.checks.layers.kernel import REFUSES
-from gpuctl.checks.remedies import as_root, driver_is_apart, install, install_driver, kernel_log, reset, unheld
+from gpuctl.checks.remedies import as_root, install, kernel_log, reset
 from gpuctl.command import command, operands
 from gpuctl.compat.answer.answer import driver_verdict
 from gpuctl.compat.knowledge.keepers import JETPACK, NVIDIA
@@ -80,11 +81,8 @@ def _upgrade_behind(text: str, system: System, keeper: Keeper) -> Remedy | None:
         return None
     install = command("apt-get", "install", "-y", *operands(*behind))
     commands = as_root(system, command("apt-get", "update"), install, command("reboot"))
-    return unheld(
-        Remedy(f"{text} Packages are behind the others ({newest}).", commands, Disturbs.HOST),
-        system,
-        keeper.packages.value or {},
-    )
+    remedy = Remedy(f"{text} Packages are behind the others ({newest}).", commands, Disturbs.HOST)
+    return with_holds_lifted(remedy, system, keeper)
 
 
 @check("driver.nvml", explains=_ASK_NVML)

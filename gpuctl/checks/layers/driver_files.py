@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from gpuctl.checks.driver_remedies import driver_is_apart, install_driver
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.gpus import compat_gpus
-from gpuctl.checks.remedies import driver_is_apart, install_driver
 from gpuctl.command import command
 from gpuctl.facts.gpu.driver import Driver
 from gpuctl.facts.gpu.firmware import Firmware

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+from gpuctl.checks.driver_remedies import switch_on
 from gpuctl.checks.engine import Judgement, check, failed, passed, warned
 from gpuctl.checks.gpus import GIVEN_AWAY
-from gpuctl.checks.remedies import remove_packages, switch_on
+from gpuctl.checks.remedies import remove_packages
 from gpuctl.command import command, operands
 from gpuctl.compat.tables.loader import pci_device
 from gpuctl.facts.gpu.driver import Driver

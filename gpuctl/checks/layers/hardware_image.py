@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from gpuctl.checks.driver_remedies import kept_by_another
 from gpuctl.checks.engine import Judgement, check, failed, passed
 from gpuctl.checks.gpus import compat_gpus
-from gpuctl.checks.remedies import kept_by_another
 from gpuctl.compat.knowledge.install_commands import filled_commands, last_branch
 from gpuctl.compat.knowledge.keepers import image_with_driver
 from gpuctl.facts.gpu.driver import Driver

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from gpuctl.checks.engine import Judgement, check, failed, passed, warned
-from gpuctl.checks.gpus import by_nvgpu, compat_gpus, gpus_here, wanting
-from gpuctl.checks.mendable import TOOLKIT
-from gpuctl.checks.remedies import (
-    as_root,
+from gpuctl.checks.driver_remedies import (
     dkms_install,
     enrol_key,
-    install,
     install_driver,
     install_module,
     kept_by_another,
     switch_on,
 )
+from gpuctl.checks.engine import Judgement, check, failed, passed, warned
+from gpuctl.checks.gpus import by_nvgpu, compat_gpus, gpus_here, wanting
+from gpuctl.checks.mendable import TOOLKIT
+from gpuctl.checks.remedies import as_root, install
 from gpuctl.command import Shell, command
 from gpuctl.compat.knowledge.keepers import OPERATOR
 from gpuctl.facts.gpu.driver import Driver

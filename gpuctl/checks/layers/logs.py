@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import takewhile
 
+from gpuctl.checks.driver_remedies import dkms_install, install_driver
 from gpuctl.checks.engine import Judgement, check, failed, passed, unread, warned
 from gpuctl.checks.gpus import compat_gpus, usable_gpus
 from gpuctl.checks.layers.kernel import PROPRIETARY
-from gpuctl.checks.remedies import as_root, dkms_install, install, install_driver, kernel_log
+from gpuctl.checks.remedies import as_root, install, kernel_log
 from gpuctl.command import command
 from gpuctl.compat.knowledge.errors.faults import ACTIONS, Xid, remedy_of, xids
 from gpuctl.compat.knowledge.keepers import keepers

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from gpuctl.checks.driver_remedies import dkms_install
 from gpuctl.checks.engine import Judgement, check, passed, warned
-from gpuctl.checks.remedies import as_root, dkms_install, install
+from gpuctl.checks.remedies import as_root, install
 from gpuctl.command import Command, command, operands
 from gpuctl.compat.knowledge.images import cuda_images, parse_tag
 from gpuctl.compat.knowledge.lifetimes import ending, release_of

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from gpuctl.checks.driver_remedies import install_driver, kept_by_another
 from gpuctl.checks.gpus import compat_gpus, gpu_of_board, silent_gpus
 from gpuctl.checks.questions.enforcement import enforcement
 from gpuctl.checks.questions.jetson_answer import jetson_answer
-from gpuctl.checks.remedies import install_driver, kept_by_another
 from gpuctl.compat.answer.answer import Compatibility, JudgedCuda, check
 from gpuctl.compat.answer.driver_choice import choice_remedy, choose_driver, elsewhere
 from gpuctl.compat.ask.question import Machine, Question

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from gpuctl.checks.driver_remedies import install_driver, kept_by_another, package_may_be_gone
 from gpuctl.checks.gpus import compat_gpus, gpu_of_board, silent_gpus
-from gpuctl.checks.remedies import install_driver, kept_by_another, package_may_be_gone, target
+from gpuctl.checks.remedies import target
 from gpuctl.compat.answer.driver_choice import elsewhere
 from gpuctl.compat.answer.recommendation import Advice, Recommendation, recommend
 from gpuctl.compat.ask.question import Machine
